@@ -1,0 +1,88 @@
+# Every command of the project. `make` alone lists them.
+# Needs python3 (3.11 or later) with venv, and make. Nothing is installed outside .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LOCKED := $(PIP) install --quiet --require-hashes --only-binary=:all:
+SELF := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+
+# T selects what `make test` runs: a folder, a file or file::test.
+T ?= tests src
+
+export PYTHONDONTWRITEBYTECODE = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test test-long check fix vectors demo run bench lock ci clean
+.DELETE_ON_ERROR:
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- environment ---------------------------------------------------------------------------------------------------
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "tocsin needs Python 3.11 or later: make PYTHON=python3.x ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+		{ echo "python3 has no venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# What running needs. The development environment contains it, in the same versions, and touches this stamp too.
+.venv/.run-ready: requirements.lock pyproject.toml | .venv/bin/python
+	$(LOCKED) -r requirements.lock
+	$(SELF)
+	@touch $@
+
+.venv/.dev-ready: requirements-dev.lock requirements.lock pyproject.toml | .venv/bin/python
+	$(LOCKED) -r requirements-dev.lock
+	$(SELF)
+	@touch .venv/.run-ready $@
+
+dev: .venv/.dev-ready ## make the environment in .venv from the lock file
+
+# --- work ----------------------------------------------------------------------------------------------------------
+
+test: .venv/.dev-ready ## run the tests; T=tests/ledger selects
+	$(BIN)/python -m pytest -n auto -m "not slow" $(T)
+
+test-long: .venv/.dev-ready ## run all tests, slow ones too, with many more examples
+	TOCSIN_HYPOTHESIS=long $(BIN)/python -m pytest -n auto $(T)
+
+check: .venv/.dev-ready ## format, lint, types and imports; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: .venv/.dev-ready ## format, and repair what the linter can repair
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+vectors: .venv/.dev-ready ## write the test vectors again and show what changed
+	$(BIN)/python tests/vectors/make.py
+	@git --no-pager diff --stat --patch -- tests/vectors
+	@git status --short -- tests/vectors
+
+demo: .venv/.run-ready ## code, report, publication and match, in a minute
+	$(BIN)/tocsin demo
+
+run: .venv/.run-ready ## everything on 127.0.0.1, with made-up data
+	$(BIN)/tocsin run
+
+bench: .venv/.dev-ready ## measure; the figures are for this machine only
+	$(BIN)/python -m benchmarks
+
+lock: ## resolve the lock files again (needs uv)
+	uv pip compile $(LOCK_FLAGS) --extra build --output-file requirements.lock pyproject.toml
+	uv pip compile $(LOCK_FLAGS) --extra build --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock pyproject.toml
+
+ci: check test ## what the build server runs, exactly
+
+clean: ## remove the environment and the caches
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+
+# Hashes, and neither the address of an index nor a path of the machine that resolved them.
+LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links

@@ -1,0 +1,1 @@
+"""What follows from events alone: fold, queries, checkpoint."""

@@ -1,0 +1,1 @@
+"""Plan, build, sign, release and prune what is put out."""

@@ -1,0 +1,1 @@
+"""Who may do what: ledger, request, policy and now give events or a refusal."""

@@ -1,0 +1,1 @@
+"""The running whole: settings, secrets, clock, and the order of the work."""

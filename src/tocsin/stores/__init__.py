@@ -1,0 +1,1 @@
+"""Object stores and what they guarantee."""

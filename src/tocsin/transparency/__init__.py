@@ -1,0 +1,1 @@
+"""Signed notes, Merkle tree, proofs."""

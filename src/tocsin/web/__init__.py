@@ -1,0 +1,1 @@
+"""HTTP for apps and for signed-in people; no rules of its own."""

@@ -1,0 +1,23 @@
+"""What all tests share: Hypothesis profiles, and the way to the folder of foreign test data."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# A slow, shared machine is no finding about the code: no deadline, and slow generation is not an error.
+_SLOW_MACHINE = [HealthCheck.too_slow]
+
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=100, suppress_health_check=_SLOW_MACHINE)
+settings.register_profile("long", deadline=None, max_examples=2000, suppress_health_check=_SLOW_MACHINE)
+settings.load_profile("long" if os.environ.get("TOCSIN_HYPOTHESIS") == "long" else "ci")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder `shared` beside the project: recorded foreign files, too large to live here. Skips where absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared"
+    if not folder.is_dir():
+        pytest.skip("needs the folder `shared` beside the project, with recorded files of other systems")
+    return folder
