@@ -1,0 +1,80 @@
+"""Each predicate of the ledger, once: rules ask it, the fold applies it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tocsin.ledger.state import Ledger, Revocation
+from tocsin.model.events import Target
+
+
+def covers(target: Target, batch: int, serial: int, provider: int) -> bool:
+    """Whether `target` names the code with this batch, serial and provider. Nothing names a report without a code."""
+    if batch == 0 and provider == 0:
+        return False
+    if target.provider is not None:
+        return target.provider == provider
+    if target.batch != batch:
+        return False
+    return target.first is None or target.last is None or target.first <= serial <= target.last
+
+
+def covered_reports(ledger: Ledger, target: Target, since: int) -> NDArray[np.bool_]:
+    """`covers` for all reports at once, for those with a sequence ≥ `since`: one flag a report."""
+    reports = ledger.reports
+    reached: NDArray[np.bool_] = reports["sequence"] >= since
+    if target.provider is not None:
+        reached &= (reports["provider"] == target.provider) & (reports["provider"] != 0)
+        return reached
+    reached &= (reports["batch"] == target.batch) & (reports["batch"] != 0)
+    if target.first is not None and target.last is not None:
+        reached &= (reports["serial"] >= target.first) & (reports["serial"] <= target.last)
+    return reached
+
+
+def standing_revocations(ledger: Ledger, batch: int, serial: int, provider: int, sequence: int) -> int:
+    """How many revocations stand against a report of this code with this sequence."""
+    return sum(
+        objection.standing and objection.since <= sequence and covers(objection.target, batch, serial, provider)
+        for objection in ledger.objections.values()
+        if isinstance(objection, Revocation)
+    )
+
+
+def owner(ledger: Ledger, head: int) -> int | None:
+    """The row that owns the key whose first holder's row is `head`, or None if nobody does.
+
+    The first holder by sequence owns it; while every earlier holder stands under an objection, the next one does. A
+    withdrawal by the owner is final, and a holder that has withdrawn never makes way for a later one.
+    """
+    if ledger.keys["final"][head]:
+        return None
+    holders = ledger.holders.get(head)
+    if holders is None:
+        return head
+    report_of, withdrawn, objections = ledger.keys["report"], ledger.reports["withdrawn"], ledger.reports["objections"]
+    for row in holders:
+        report = report_of[row]
+        if withdrawn[report]:
+            return None
+        if not objections[report]:
+            return row
+    return None
+
+
+def owned_rows(ledger: Ledger) -> NDArray[np.bool_]:
+    """`owner` for all keys at once: whether each row owns its key. Cost: one pass, and a step a key held twice."""
+    keys = ledger.keys
+    owned: NDArray[np.bool_] = (keys["head"] == np.arange(keys.count)) & ~keys["final"]
+    for head in ledger.holders:
+        owned[head] = False
+        row = owner(ledger, head)
+        if row is not None:
+            owned[row] = True
+    return owned
+
+
+def standing_reports(ledger: Ledger) -> NDArray[np.bool_]:
+    """Whether each report stands: not withdrawn, not erased, no objection against it."""
+    reports = ledger.reports
+    standing: NDArray[np.bool_] = (reports["objections"] == 0) & ~reports["withdrawn"] & ~reports["erased"]
+    return standing

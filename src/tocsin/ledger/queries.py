@@ -1,0 +1,141 @@
+"""What one may ask of a ledger. The present moment is always an argument."""
+
+from enum import StrEnum
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from tocsin.ledger.predicates import owned_rows, standing_reports
+from tocsin.ledger.state import NEVER, Ledger, Revocation
+from tocsin.model.keys import Column, Records
+from tocsin.model.times import Day, day_of
+
+Rows = NDArray[np.intp]
+
+
+class Standing(StrEnum):
+    """What became of a report; the first that holds, in this order."""
+
+    TOO_OLD = "too_old"
+    WITHDRAWN = "withdrawn"
+    CUT_OFF = "cut_off"
+    TAKEN = "taken"
+
+
+def standing(ledger: Ledger, report: int) -> Standing:
+    """What became of the report in row `report`."""
+    reports = ledger.reports
+    if reports["erased"][report]:
+        return Standing.TOO_OLD
+    if reports["withdrawn"][report]:
+        return Standing.WITHDRAWN
+    return Standing.CUT_OFF if reports["objections"][report] else Standing.TAKEN
+
+
+def first_day(at: int, useful_days: int) -> Day:
+    """The oldest day whose keys are live at `at`."""
+    return Day(day_of(at) - useful_days)
+
+
+def wanted_rows(ledger: Ledger, oldest: Day) -> NDArray[np.bool_]:
+    """Whether each row ought to be public, its release instant apart: owned, its report standing, its day live."""
+    keys = ledger.keys
+    wanted: NDArray[np.bool_] = standing_reports(ledger)[keys["report"]] & owned_rows(ledger) & (keys["day"] >= oldest)
+    return wanted
+
+
+def public_rows(ledger: Ledger) -> NDArray[np.bool_]:
+    """Whether each row is the one under which its key was last published and has not left; expired days included."""
+    keys = ledger.keys
+    public: NDArray[np.bool_] = keys["public"][keys["head"]] & (keys["last_row"][keys["head"]] == np.arange(keys.count))
+    return public
+
+
+def live_rows(ledger: Ledger, oldest: Day) -> Rows:
+    """The rows of the public set, given its first day."""
+    return np.nonzero(public_rows(ledger) & (ledger.keys["day"] >= oldest))[0]
+
+
+class Waiting(Struct, frozen=True):
+    """What might enter the public set but has not: the rows whose release instant has come, and those still held."""
+
+    eligible: Rows
+    held: Rows
+    reports: int
+    oldest_release_at: int | None
+
+
+def waiting(ledger: Ledger, at: int, oldest: Day) -> Waiting:
+    """The never-public rows that wait at `at`; `reports` counts the reports with an eligible row."""
+    keys = ledger.keys
+    fresh = wanted_rows(ledger, oldest) & ~public_rows(ledger) & ~keys["was_public"]
+    due = keys["release_at"] <= at
+    eligible = np.nonzero(fresh & due)[0]
+    return Waiting(
+        eligible=eligible,
+        held=np.nonzero(fresh & ~due)[0],
+        reports=len(np.unique(keys["report"][eligible])),
+        oldest_release_at=int(keys["release_at"][eligible].min()) if len(eligible) else None,
+    )
+
+
+class Changes(Struct, frozen=True, eq=False):
+    """What a delta over [`from_version`, now] says, by the delta law.
+
+    `additions`: records not identically present at every version of the window, with the version at which each key
+    first entered; `removals`: records, as last published, of keys present at some version and not now.
+    """
+
+    from_version: int
+    additions: Records
+    first_entered: Column
+    removals: Records
+
+
+def changes(ledger: Ledger, from_version: int, oldest: Day) -> Changes:
+    """The delta law over [`from_version`, the newest version], given the newest version's first day.
+
+    Three version columns a key are enough (``docs/formats/keyset.md``); keys with several holders also keep the
+    stints of those who went before.
+    """
+    keys = ledger.keys
+    live = live_rows(ledger, oldest)
+    added = live[keys["changed"][keys["head"][live]] > from_version]
+    heads = np.nonzero(keys["last_row"] != NEVER)[0]
+    last = keys["last_row"][heads]
+    absent = ~(keys["public"][heads] & (keys["day"][last] >= oldest))
+    gone = absent & ~keys["public"][heads] & (keys["left"][heads] > from_version) & (keys["day"][last] >= oldest)
+    removed = {int(head): int(row) for head, row in zip(heads[gone], last[gone], strict=True)}
+    for head in set(ledger.stints).intersection(heads[absent].tolist()) - removed.keys():
+        for row, ended in ledger.stints[head]:
+            if ended > from_version and keys["day"][row] >= oldest:
+                removed[head] = row
+    return Changes(
+        from_version=from_version,
+        additions=keys["record"][added],
+        first_entered=keys["first_entered"][keys["head"][added]].astype(np.int64),
+        removals=keys["record"][np.array(sorted(removed.values()), np.intp)],
+    )
+
+
+def spent_cards(ledger: Ledger, batch: int) -> int:
+    """How many cards of a batch were used, among the reports not yet erased."""
+    return int((ledger.reports["batch"] == batch).sum())
+
+
+def sequence_since(ledger: Ledger, at: int) -> int:
+    """The first sequence from which on every report was recorded at or after `at`: the next one if there is none."""
+    index = int(np.searchsorted(ledger.reports["recorded_at"], at))
+    if index == ledger.reports.count:
+        return ledger.sequence + 1
+    return int(ledger.reports["sequence"][index])
+
+
+def standing_objections(ledger: Ledger) -> dict[int, str]:
+    """The objections that stand: sequence → ``revocation`` or ``rollback``."""
+    return {
+        sequence: "revocation" if isinstance(objection, Revocation) else "rollback"
+        for sequence, objection in ledger.objections.items()
+        if objection.standing
+    }

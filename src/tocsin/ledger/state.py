@@ -1,0 +1,139 @@
+"""The ledger: the state folded from the journal up to a sequence number.
+
+Only `tocsin.ledger.fold` changes it. `predicates` and `queries` read it; rules and publication ask them.
+"""
+
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from tocsin.ledger.columns import Columns
+from tocsin.model.events import FileSpec, Target
+from tocsin.model.keys import RECORD
+
+NEVER: Final = -1
+
+
+class Provider(Struct, frozen=True):
+    """A hospital, lab, practice or hotline that may hand out codes."""
+
+    provider: int
+    name: str
+
+
+class Batch(Struct, frozen=True):
+    """A stack of cards. Lives in quarter-hours since 1970; the end is not included."""
+
+    batch: int
+    provider: int
+    code_kind: int
+    count: int
+    issuing_period: int
+    valid_from: int
+    valid_until: int
+    report_type: int
+    activated: bool
+
+
+class Revocation(Struct, frozen=True):
+    """An objection to whatever `target` covers, from the sequence `since` on; `standing` until it is reinstated."""
+
+    target: Target
+    since: int
+    standing: bool = True
+
+
+class Rollback(Struct, frozen=True):
+    """An objection to exactly these reports (sequences, ascending)."""
+
+    reports: tuple[int, ...]
+    standing: bool = True
+
+
+Objection = Revocation | Rollback
+
+
+class Version(Struct, frozen=True):
+    """A version of the public set as it was decided, without the moves that led to it."""
+
+    version: int
+    at: int
+    due: int
+    first_day: int
+    useful_days: int
+    set_digest: bytes
+    term: int
+    files: tuple[FileSpec, ...]
+    sequence: int
+    digest: bytes
+
+
+class Ledger:
+    """What the journal up to `sequence` amounts to.
+
+    `reports`: one row a report, ascending by sequence. `keys`: one row a taken key position, those of one report
+    together, ascending by position. What is public is known per key, not per holder, and stands in the row of the
+    key's first holder (its *head*): `public`, `last_row` (the holder that is or was last public), and the three
+    versions that the delta law needs: `first_entered`, `changed` (last entered or changed), `left`.
+    """
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self.recorded_at = 0
+        self.region = ""
+        self.deployment_id = b""
+        self.founded_at = 0
+        self.paused = False
+        self.providers: dict[int, Provider] = {}
+        self.batches: dict[int, Batch] = {}
+        self.objections: dict[int, Objection] = {}
+        self.versions: list[Version] = []
+        self.report_by_id: dict[bytes, int] = {}
+        self.verdicts: list[str] = []
+        self.reports = Columns(
+            {
+                "sequence": np.int64,
+                "recorded_at": np.int64,
+                "received_at": np.int64,
+                "report_type": np.uint8,
+                "batch": np.int64,
+                "serial": np.int64,
+                "provider": np.int64,
+                "sent": "V32",
+                "first_row": np.int64,
+                "rows": np.int64,
+                "objections": np.int32,
+                "withdrawn": np.bool_,
+                "erased": np.bool_,
+            }
+        )
+        self.keys = Columns(
+            {
+                "record": RECORD,
+                "report": np.int32,
+                "position": np.uint8,
+                "day": np.int32,
+                "embargo_until": np.int64,
+                "release_at": np.int64,
+                "was_public": np.bool_,
+                "head": np.int32,
+                "public": np.bool_,
+                "last_row": np.int32,
+                "first_entered": np.int32,
+                "changed": np.int32,
+                "left": np.int32,
+                "final": np.bool_,
+            }
+        )
+        self.heads: dict[bytes, int] = {}
+        """Key data → the row of its first holder."""
+        self.holders: dict[int, list[int]] = {}
+        """Head → all its holders' rows, by sequence and position; only for keys that have more than one."""
+        self.stints: dict[int, list[tuple[int, int]]] = {}
+        """Head → (row, version at which that row ceased to be public) of holders that another holder followed."""
+
+    @property
+    def version(self) -> int:
+        """The newest version of the public set; 0 is the empty set of the founding."""
+        return self.versions[-1].version if self.versions else 0

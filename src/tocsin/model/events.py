@@ -1,0 +1,223 @@
+"""The events: one fact each. The journal keeps them, the ledger is folded from them, and nothing else changes it.
+
+The table of kinds, every field in order, is ``docs/formats/events.md``; a body is written field by field as declared
+here. Byte strings in bodies are canonical unpadded base64url (`tocsin.model.base64url`). Fields are only ever added, at
+the end, with defaults; old events are never reinterpreted.
+"""
+
+from typing import ClassVar, Final
+
+from msgspec import Struct
+
+from tocsin.model.claims import Claim
+from tocsin.model.keys import ContentKeys
+from tocsin.model.policy import SignatureInfo
+
+
+class Body(Struct, frozen=True):
+    """What every body has: its kind's name, which is not repeated in the JSON."""
+
+    kind: ClassVar[str]
+
+
+class Act(Body, frozen=True, kw_only=True):
+    """An act of a person: who did it, why, and who else approved of it."""
+
+    who: str
+    why: str
+    approved_by: str | None = None
+
+
+class Founded(Body, frozen=True):
+    """Event 1: `region` ``[a-z0-9-]{1,32}``, `deployment_id` 32 random bytes."""
+
+    kind: ClassVar[str] = "founded"
+    region: str
+    deployment_id: str
+
+
+class ProviderAdded(Act, frozen=True):
+    """A hospital, lab, practice or hotline may hand out codes; `provider` counts from 1."""
+
+    kind: ClassVar[str] = "provider_added"
+    provider: int
+    name: str
+
+
+class BatchIssued(Act, frozen=True):
+    """A stack of cards was made. `valid_from`, `valid_until` in quarter-hours since 1970 (the end is not included)."""
+
+    kind: ClassVar[str] = "batch_issued"
+    batch: int
+    provider: int
+    code_kind: int
+    count: int
+    issuing_period: int
+    valid_from: int
+    valid_until: int
+    report_type: int
+
+
+class BatchActivated(Act, frozen=True):
+    """The provider has the cards in hand; until now none of them was of use."""
+
+    kind: ClassVar[str] = "batch_activated"
+    batch: int
+
+
+class Reported(Body, frozen=True):
+    """One person's keys. `id` is claim 1's value; `verdicts` a letter and `hold` quarter-hours per position as sent."""
+
+    kind: ClassVar[str] = "reported"
+    id: str
+    received_at: int
+    report_type: int
+    verdicts: str
+    hold: tuple[int, ...]
+
+
+class Withdrawn(Body, frozen=True):
+    """The reporter takes the report with this sequence back: final."""
+
+    kind: ClassVar[str] = "withdrawn"
+    report: int
+
+
+class Target(Struct, frozen=True):
+    """What a revocation cuts off: a provider, a batch, or the serials `first` to `last` of a batch, both included."""
+
+    provider: int | None = None
+    batch: int | None = None
+    first: int | None = None
+    last: int | None = None
+
+
+class Revoked(Act, frozen=True):
+    """Cards, a batch or a provider are cut off; reports with a sequence ≥ `since` stand under this objection."""
+
+    kind: ClassVar[str] = "revoked"
+    target: Target
+    since: int
+
+
+class RolledBack(Act, frozen=True):
+    """Exactly these reports, by their sequences, ascending, stand under this objection."""
+
+    kind: ClassVar[str] = "rolled_back"
+    reports: tuple[int, ...]
+
+
+class Reinstated(Act, frozen=True):
+    """The objection with this sequence no longer stands."""
+
+    kind: ClassVar[str] = "reinstated"
+    objection: int
+
+
+class Paused(Act, frozen=True):
+    """Additions to the public set stop; all else goes on."""
+
+    kind: ClassVar[str] = "paused"
+
+
+class Resumed(Act, frozen=True):
+    """Additions go on."""
+
+    kind: ClassVar[str] = "resumed"
+
+
+class Move(Struct, frozen=True, array_like=True):
+    """Positions of one report that enter or leave the public set: bit i of `mask` is position i as sent."""
+
+    report: int
+    mask: int
+    report_type: int
+
+
+class FileSpec(Struct, frozen=True, array_like=True):
+    """A file that a version makes, so that building it reads no policy.
+
+    `profile` ``keyset`` or ``gaen``; `kind` ``dump`` or ``delta``; `from_version` 0 in a dump; `codec` 0 raw;
+    `records_per_part` 0 where there is one part only.
+    """
+
+    profile: str
+    kind: str
+    from_version: int
+    codec: int
+    records_per_part: int
+    signature_infos: tuple[SignatureInfo, ...]
+
+
+class Published(Body, frozen=True):
+    """A version of the public set is decided: what enters, what leaves, what it leads to, which files it makes."""
+
+    kind: ClassVar[str] = "published"
+    version: int
+    at: int
+    due: int
+    up_to: int
+    first_day: int
+    useful_days: int
+    entering: tuple[Move, ...]
+    leaving: tuple[Move, ...]
+    padding: tuple[int, ...]
+    set_digest: str
+    term: int
+    files: tuple[FileSpec, ...]
+
+
+class Erased(Body, frozen=True):
+    """The day key of this UTC day is destroyed; the content under it can never be read again."""
+
+    kind: ClassVar[str] = "erased"
+    day: int
+
+
+BODIES: Final[tuple[type[Body], ...]] = (
+    Founded,
+    ProviderAdded,
+    BatchIssued,
+    BatchActivated,
+    Reported,
+    Withdrawn,
+    Revoked,
+    RolledBack,
+    Reinstated,
+    Paused,
+    Resumed,
+    Published,
+    Erased,
+)
+KINDS: Final[dict[str, type[Body]]] = {body.kind: body for body in BODIES}
+
+
+class ReportContent(Struct, frozen=True, eq=False):
+    """What is erased with its day: a report's keys and where its code came from. Batch 0 and provider 0 mean none.
+
+    `sent` is the 32-byte digest of the call; `keys` has one row a taken key, in order of position.
+    """
+
+    batch: int
+    serial: int
+    provider: int
+    sent: bytes
+    keys: ContentKeys
+
+
+class Draft(Struct, frozen=True, eq=False):
+    """An event as a rule decides it: not yet numbered, sealed or stored. A dry run prints drafts."""
+
+    body: Body
+    claims: tuple[Claim, ...] = ()
+    content: ReportContent | None = None
+
+
+class Event(Struct, frozen=True, eq=False):
+    """An event as the journal holds it, its content opened. `content` is None where there is none or it is erased."""
+
+    sequence: int
+    recorded_at: int
+    body: Body
+    digest: bytes
+    content: ReportContent | None = None

@@ -1,0 +1,63 @@
+"""Policy: every number that a deployment may set, each with its unit. The rules take it as an argument."""
+
+from msgspec import Struct
+
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS
+
+
+class SignatureInfo(Struct, frozen=True, array_like=True):
+    """How phones find the public key of a GAEN export: ``verification_key_id`` and ``verification_key_version``."""
+
+    verification_key_id: str
+    verification_key_version: str
+
+
+class Policy(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a deployment decides. Defaults are those of the design."""
+
+    useful_days: int = 14
+    """UTC days for which a key is of use, counted from the day of its last interval."""
+    minimum_reports: int = 3
+    """Distinct reports that must wait before additions are published."""
+    longest_wait_seconds: int = 4 * 3600
+    """After this wait (from the oldest release instant) additions go out whatever their number."""
+    hold_back_quarters: int = 4
+    """A part's random hold-back is drawn from 0 to this many quarter-hours, both ends included."""
+    step_seconds: int = QUARTER_SECONDS
+    """Time between versions; a multiple of the quarter-hour."""
+    dump_step_seconds: int = 4 * 3600
+    """A keyset dump is made at the first version of each such span."""
+    delta_window_seconds: int = DAY_SECONDS
+    """The newest delta reaches back at least this long."""
+    gaen_step_seconds: int = 4 * 3600
+    """GAEN files are made at the first version of each such span; phones limit how many files they take a day."""
+    gaen_records_per_part: int = 500_000
+    """Most keys in one GAEN file; more are split, never dropped."""
+    freshness_seconds: int = DAY_SECONDS
+    """A head older than this is stale: phones refuse it and keep what they have."""
+    self_reports: bool = False
+    """Whether reports without a code are taken."""
+    publish_onset: bool = False
+    """Whether `days_since_onset` is published. It puts one person's onset date on every key of theirs: off."""
+    maximum_batch_cards: int = 2048
+    """Most cards in one code batch; serials have 11 bits."""
+    card_life_quarters: int = 90 * 96
+    """How long a card batch is valid unless stated otherwise, in quarter-hours."""
+    gaen_signature_infos: tuple[SignatureInfo, ...] = (SignatureInfo("310", "v1"),)
+    """The signatures on GAEN files, newest key first."""
+
+    def __post_init__(self) -> None:
+        for name in ("step_seconds", "dump_step_seconds", "gaen_step_seconds"):
+            seconds = getattr(self, name)
+            if seconds <= 0 or seconds % QUARTER_SECONDS:
+                raise ValueError(f"{name} must be a multiple of {QUARTER_SECONDS} seconds")
+        if not 1 <= self.useful_days <= 30:
+            raise ValueError("useful_days must be from 1 to 30")
+        if not 0 <= self.hold_back_quarters <= 255:
+            raise ValueError("hold_back_quarters must be from 0 to 255")
+        if self.minimum_reports < 1 or self.longest_wait_seconds < 0 or self.gaen_records_per_part < 1:
+            raise ValueError("minimum_reports and gaen_records_per_part must be at least 1")
+        if not 1 <= self.maximum_batch_cards <= 2048:
+            raise ValueError("maximum_batch_cards must be from 1 to 2048")
+        if not 1 <= len(self.gaen_signature_infos) <= 10:
+            raise ValueError("gaen_signature_infos must name 1 to 10 keys")
