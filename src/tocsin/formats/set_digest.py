@@ -1,0 +1,55 @@
+"""The set digest: what a dump, and a set with its deltas, must lead to (``docs/formats/keys.md``).
+
+The *canonical order* of a set is by day, then by key; each key stands in a set once. The digest hashes the records in
+that order, so whoever holds the same set computes the same 32 bytes, whatever way the set took to them.
+"""
+
+import re
+from typing import Final
+
+import numpy as np
+
+from tocsin.model.errors import Invalid
+from tocsin.model.keys import KeyKind, Records, key_days, sorted_by_key
+from tocsin.model.labels import labelled_hash
+
+SET_DIGEST_BYTES: Final = 32
+_REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
+
+
+def region_field(region: str) -> bytes:
+    """A region as it stands in bytes: u8 length ‖ ASCII. Raises `Invalid` unless it is ``[a-z0-9-]{1,32}``.
+
+    >>> region_field("de-by")
+    b'\\x05de-by'
+    """
+    if not _REGION.fullmatch(region):
+        raise Invalid("a region is 1 to 32 of a-z, 0-9 and -")
+    return bytes([len(region)]) + region.encode("ascii")
+
+
+def canonical(records: Records) -> Records:
+    """`records` by day, then by key. Raises `Invalid` if a key occurs twice. Sorts: O(n log n)."""
+    by_key = sorted_by_key(records)
+    keys = by_key["key_data"]
+    if (keys[1:] == keys[:-1]).any():
+        raise Invalid("a key occurs twice in a set")
+    return by_key[np.argsort(key_days(by_key), kind="stable")]
+
+
+def set_digest(region: str, records: Records) -> bytes:
+    """The 32-byte set digest of `records` (any order) in `region`.
+
+    Raises `Invalid` if a key occurs twice or the region is none.
+
+    >>> from tocsin.model.keys import RECORD
+    >>> set_digest("de", np.empty(0, RECORD)).hex()[:16]
+    '0a5fd82ad23473df'
+    """
+    ordered = canonical(records)
+    days, firsts, counts = np.unique(key_days(ordered), return_index=True, return_counts=True)
+    parts = [region_field(region)]
+    for day, first, count in zip(days.tolist(), firsts.tolist(), counts.tolist(), strict=True):
+        parts.append(KeyKind.GAEN.to_bytes(1, "big") + day.to_bytes(4, "big") + count.to_bytes(4, "big"))
+        parts.append(ordered[first : first + count].tobytes())
+    return labelled_hash("set", b"".join(parts))
