@@ -1,1 +1,16 @@
-"""The append-only record of events: append, read, load."""
+"""The append-only record of events: append, read, load. Everything else that tocsin knows is computed from it.
+
+The room promises:
+
+- Events are numbered 1, 2, 3 … without a gap and chained by digest; what is read has been committed, in order, and no
+  event ever arrives late under a lower number.
+- A group of events is stored whole or not at all, and is durable when its block ends without an exception. A group
+  without events syncs as well, so that a refusal takes as long as a report.
+- A claim is held by one event for ever, whichever process asks.
+- What may have to be erased (`content`) is sealed under its day's key from the first event on; numbering, chain and
+  claims are proven without any key, before and after erasing.
+
+Read in this order: `encoding` (an event's bytes), `content` (what is sealed), `port` (what an engine promises),
+`verify`, then the embedded engine: `sqlite`, with `sqlite_connection`, `turn` and `disk`. The byte page is
+``docs/formats/events.md``.
+"""

@@ -1,0 +1,132 @@
+"""What an event holds that may have to be erased: laid out, sealed under its day's key, opened. Pure.
+
+Who draws the nonce and who keeps the day keys is left to `service`. Source: ``docs/formats/events.md``, "Content".
+"""
+
+import struct
+from typing import Final
+
+import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tocsin.journal.encoding import StoredEvent, decode_body
+from tocsin.model import base64url
+from tocsin.model.errors import Invalid
+from tocsin.model.events import Event, ReportContent, Reported
+from tocsin.model.keys import CONTENT_KEY, MAX_KEYS, KeyKind
+from tocsin.model.labels import prefix
+from tocsin.model.ports import DayKeys
+from tocsin.model.times import Day
+
+LAYOUT: Final = 1
+ID_BYTES: Final = 32
+NONCE_BYTES: Final = 12
+"""NIST SP 800-38D §5.2.1.1; drawn at random, at most some 10⁵ a day key, far below its limit of 2³² (§8.3)."""
+TAG_BYTES: Final = 16
+
+_PLAIN_HEAD: Final = struct.Struct(">BIHI32sB")
+_DAY: Final = struct.Struct(">I")
+_SEALED_HEAD_BYTES: Final = _DAY.size + NONCE_BYTES
+
+
+def encode_content(content: ReportContent) -> bytes:
+    """The plain bytes of a report's content. Raises `Invalid` for what `decode_content` would not take."""
+    if content.keys.dtype != CONTENT_KEY or len(content.sent) != ID_BYTES:
+        raise Invalid("the content is not laid out as a report's")
+    try:
+        head = _PLAIN_HEAD.pack(
+            LAYOUT, content.batch, content.serial, content.provider, content.sent, len(content.keys)
+        )
+    except struct.error:
+        raise Invalid("a number of the content is out of range") from None
+    plain = head + content.keys.tobytes()
+    decode_content(plain)  # what is sealed must open again in fourteen days
+    return plain
+
+
+def decode_content(plain: bytes) -> ReportContent:
+    """A report's content from its plain bytes; its keys are a view of them. Raises `Invalid` for any other bytes."""
+    if len(plain) < _PLAIN_HEAD.size:
+        raise Invalid("the content is too short")
+    layout, batch, serial, provider, sent, count = _PLAIN_HEAD.unpack_from(plain)
+    if layout != LAYOUT:
+        raise Invalid("the content has a layout that this version does not know: update tocsin")
+    if len(plain) != _PLAIN_HEAD.size + count * CONTENT_KEY.itemsize:
+        raise Invalid("the content's length does not fit its number of keys")
+    keys = np.frombuffer(plain, CONTENT_KEY, offset=_PLAIN_HEAD.size)
+    if (keys["key_kind"] != KeyKind.GAEN).any():
+        raise Invalid("the content has keys of a kind that this version does not know: update tocsin")
+    positions = keys["position"].astype(np.int64)
+    if (np.diff(positions) <= 0).any() or (positions >= MAX_KEYS).any():
+        raise Invalid("the content's positions do not ascend, or pass the most that a report may have")
+    return ReportContent(batch, serial, provider, sent, keys)
+
+
+def seal(day_key: bytes, day: Day, kind: str, own_id: bytes, plain: bytes, nonce: bytes) -> bytes:
+    """`plain` as it is stored: UTC day u32 ‖ nonce ‖ AES-256-GCM ciphertext ‖ tag.
+
+    `own_id`: the event's own 32 bytes, so that a content can't be moved to another event. `nonce`: 12 random bytes,
+    never used twice with one key. Raises `Invalid` for lengths that the layout has no room for.
+    """
+    if len(nonce) != NONCE_BYTES:
+        raise Invalid(f"a nonce has {NONCE_BYTES} bytes")
+    return _day_bytes(day) + nonce + _cipher(day_key).encrypt(nonce, plain, _bound_to(kind, day, own_id))
+
+
+def open_content(day_keys: DayKeys, kind: str, own_id: bytes, stored: bytes) -> bytes | None:
+    """The plain bytes of a stored content; None if its day's key is gone, so that it is erased.
+
+    Raises `Invalid` if the key is there and the content does not open: it was changed, or belongs to another event.
+    """
+    if len(stored) < _SEALED_HEAD_BYTES + TAG_BYTES:
+        raise Invalid("the sealed content is too short")
+    day = Day(_DAY.unpack_from(stored)[0])
+    day_key = day_keys.day_key(day)
+    if day_key is None:
+        return None
+    nonce, sealed = stored[_DAY.size : _SEALED_HEAD_BYTES], stored[_SEALED_HEAD_BYTES:]
+    try:
+        return _cipher(day_key).decrypt(nonce, sealed, _bound_to(kind, day, own_id))
+    except InvalidTag:
+        raise Invalid("the sealed content does not open: it was changed, or another key sealed it") from None
+
+
+def open_event(day_keys: DayKeys, stored: StoredEvent) -> Event:
+    """`stored` as the ledger folds it: body decoded, content opened.
+
+    Raises `UnknownKind`, and `Invalid` for a body or a content that is not what it should be.
+    """
+    body = decode_body(stored.kind, stored.body)
+    content = None
+    if stored.content is not None:
+        if not isinstance(body, Reported):
+            raise Invalid("the event has content, and its kind has none")
+        own_id = base64url.decode_exactly(body.id, ID_BYTES)
+        plain = open_content(day_keys, stored.kind, own_id, stored.content)
+        content = None if plain is None else decode_content(plain)
+    return Event(stored.sequence, stored.recorded_at, body, stored.digest, content)
+
+
+def _cipher(day_key: bytes) -> AESGCM:
+    if len(day_key) != 32:
+        raise Invalid("a day key has 32 bytes")
+    return AESGCM(day_key)
+
+
+def _day_bytes(day: Day) -> bytes:
+    try:
+        return _DAY.pack(day)
+    except struct.error:
+        raise Invalid("the day is out of range") from None
+
+
+def _bound_to(kind: str, day: Day, own_id: bytes) -> bytes:
+    """The associated data: what a sealed content can't be parted from."""
+    try:
+        name = kind.encode("ascii")
+    except UnicodeEncodeError:
+        raise Invalid("a kind is ASCII") from None
+    if len(name) > 255 or len(own_id) != ID_BYTES:
+        raise Invalid(f"an event's own ID has {ID_BYTES} bytes, its kind at most 255")
+    return prefix("content") + bytes([len(name)]) + name + _day_bytes(day) + own_id

@@ -1,0 +1,125 @@
+"""What an engine of the journal promises, and what it is asked with. One suite of tests holds every engine to it."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from tocsin.journal.encoding import NO_DIGEST, NewEvent, StoredEvent
+from tocsin.model.claims import Claim
+from tocsin.model.errors import Invalid, Refused
+from tocsin.model.times import Instant
+
+DEADLINE_SECONDS: Final = 2.0
+"""How long a group waits for its turn before its callers are told that the journal is away."""
+MAX_CLOCK_LAG_SECONDS: Final = 300
+"""A clock further than this behind the tip's quarter-hour is wrong, and its machine may not append."""
+PAGE_EVENTS: Final = 1000
+"""Events read at once, unless told otherwise."""
+FIRST_TERM: Final = 1
+
+
+class Tip(Struct, frozen=True):
+    """Where the journal ends: the last event's `sequence`, `digest` and `recorded_at`; zeros before event 1.
+
+    `term` is raised when the journal is rebuilt or taken over; `beats` counts the groups that had no event.
+    """
+
+    sequence: int = 0
+    digest: bytes = NO_DIGEST
+    recorded_at: int = 0
+    term: int = FIRST_TERM
+    beats: int = 0
+
+    def moved_to(self, event: StoredEvent) -> "Tip":
+        """The tip when `event` is the last one."""
+        return Tip(event.sequence, event.digest, event.recorded_at, self.term, self.beats)
+
+
+class ClaimTaken(Refused):
+    """A claim of the event is held already, by the event `sequence`, which may be a member of the same group.
+
+    An answer that rests on it may leave only after the group is durable.
+    """
+
+    def __init__(self, claim: Claim, sequence: int) -> None:
+        super().__init__("claim_taken", "This was recorded before, and can be recorded once only.")
+        self.claim = claim
+        self.sequence = sequence
+
+
+class Broken(Invalid):
+    """The journal is not what was appended: `sequence` is the first event that shows it, `why` says how."""
+
+    def __init__(self, sequence: int, why: str) -> None:
+        super().__init__(f"the journal is broken at event {sequence}: {why}")
+        self.sequence = sequence
+        self.why = why
+
+
+class Group(Protocol):
+    """Events that are numbered one after the other and become durable together. Used by one thread.
+
+    While it is open nobody else appends, so what is decided against its tip stays right.
+    """
+
+    @property
+    def tip(self) -> Tip:
+        """The last event, members of this group included."""
+        ...
+
+    def read(self, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]:
+        """As `Journal.read`, members of this group included."""
+        ...
+
+    def claimed(self, claim: Claim) -> int | None:
+        """The sequence of the event that holds this claim, members of this group included."""
+        ...
+
+    def append(self, event: NewEvent) -> StoredEvent:
+        """`event`, numbered and chained, its `recorded_at` the group's quarter-hour or the tip's, whichever is later.
+
+        Raises `ClaimTaken` for its lowest claim that is held, and `Invalid` for an event that can't be encoded; both
+        leave the group as it was. After `Unavailable` nothing of the group is stored, whatever the caller does.
+        """
+        ...
+
+
+class Journal(Protocol):
+    """The journal. `tip`, `read` and `group` may be called from any thread; each raises `Unavailable` or `Invalid`."""
+
+    def tip(self) -> Tip:
+        """The tip as last committed."""
+        ...
+
+    def read(self, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]:
+        """The events behind number `after`, in order, at most `limit`. Raises `Broken` where one is missing."""
+        ...
+
+    def group(self, now: Instant, deadline_seconds: float = DEADLINE_SECONDS) -> AbstractContextManager[Group]:
+        """A group of events, appended at `now`. All of it is durable when the block ends, also if it has no event.
+
+        If the block raises, nothing of it is stored. Raises `Unavailable` if its turn does not come in time, the clock
+        is behind, or the disk fails; the same events may then be appended again (their claims make that harmless).
+        """
+        ...
+
+    def load(self, events: Iterable[StoredEvent]) -> Tip:
+        """Restores these events, from number 1 on, into an empty journal: all or none; durable when it returns.
+
+        Raises `Broken` where their chain breaks, `Invalid` if the journal is not empty.
+        """
+        ...
+
+    def holders(self, claims: Sequence[Claim]) -> list[int | None]:
+        """For each claim the sequence that the claim index names. Raises as `read`."""
+        ...
+
+    def claim_rows(self, after: Claim, limit: int) -> list[tuple[Claim, int]]:
+        """The rows of the claim index behind the claim `after`, ascending by claim, at most `limit`."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of files and connections; nothing else is lost by not calling it."""
+        ...

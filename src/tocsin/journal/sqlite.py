@@ -1,0 +1,272 @@
+"""The embedded engine: one SQLite file, written by any number of threads and processes of one machine.
+
+A group queues for its turn (`tocsin.journal.turn`), then holds SQLite's write lock: it reads the tip, appends, and
+commits with one sync of the write-ahead log. Each thread has a connection of its own. Between `BEGIN` and `COMMIT` a
+crash leaves nothing; after it, everything; SQLite repairs the file when it is next opened.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from enum import Enum
+from pathlib import Path
+from typing import Final, TypeVar
+
+from tocsin.journal.disk import in_memory, sync_folder
+from tocsin.journal.encoding import NewEvent, StoredEvent, number_event, sorted_claims, split_claims
+from tocsin.journal.port import (
+    DEADLINE_SECONDS,
+    FIRST_TERM,
+    MAX_CLOCK_LAG_SECONDS,
+    PAGE_EVENTS,
+    Broken,
+    ClaimTaken,
+    Tip,
+)
+from tocsin.journal.sqlite_connection import FOREIGN, TRANSLATED, connect, create_file, file_identity, in_our_words
+from tocsin.journal.turn import turn
+from tocsin.journal.verify import check_link
+from tocsin.model.claims import Claim
+from tocsin.model.errors import Invalid, Unavailable
+from tocsin.model.times import Instant, floor_quarter
+
+T = TypeVar("T")
+
+LOAD_DEADLINE_SECONDS: Final = 60.0
+
+_TIP: Final = "SELECT sequence, digest, recorded_at, term, beats FROM tip"
+_LAST: Final = "SELECT sequence, digest FROM event ORDER BY sequence DESC LIMIT 1"
+_READ: Final = (
+    "SELECT sequence, recorded_at, kind, body, content, content_digest, claims, digest FROM event"
+    " WHERE sequence > ? ORDER BY sequence LIMIT ?"
+)
+_HOLDER: Final = "SELECT sequence FROM claim WHERE claim = ?"
+_CLAIM_ROWS: Final = "SELECT claim, sequence FROM claim WHERE claim > ? ORDER BY claim LIMIT ?"
+_ADD_EVENT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_CLAIM: Final = "INSERT INTO claim VALUES (?, ?)"
+_MOVE_TIP: Final = "UPDATE tip SET sequence = ?, digest = ?, recorded_at = ?, beats = ?"
+
+
+class Durability(Enum):
+    """What is asked of the disk under the journal."""
+
+    REQUIRED = "required"
+    WAIVED = "waived"
+    """For tests and trials: a journal in memory is taken, and lost with the machine."""
+
+
+def create(path: Path, term: int = FIRST_TERM, durability: Durability = Durability.REQUIRED) -> "SqliteJournal":
+    """A new, empty journal in the file `path`, durable when it returns. `term` is higher in a rebuilt one.
+
+    Raises `Invalid` if a file is there, `Unavailable` if the folder can't be written or is no durable disk.
+    """
+    _check_disk(path, durability)
+    create_file(path, term)
+    sync_folder(path.parent)
+    return open(path, durability)
+
+
+def open(path: Path, durability: Durability = Durability.REQUIRED) -> "SqliteJournal":
+    """The journal in the file `path`.
+
+    Raises `Invalid` if it is no journal, damaged, or of a newer version, `Unavailable` if it is not there, can't be
+    written, or is not durable.
+    """
+    _check_disk(path, durability)
+    return SqliteJournal(path)
+
+
+class SqliteJournal:
+    """A `tocsin.journal.port.Journal`. Must not be taken along into a forked process while a group is open."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity = file_identity(path)
+        self._connections: dict[tuple[int, int, str], sqlite3.Connection] = {}
+        self.tip()
+
+    def tip(self) -> Tip:
+        return self._read(_tip)
+
+    def read(self, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]:
+        return self._read(lambda connection: _events(connection, after, limit))
+
+    def holders(self, claims: Sequence[Claim]) -> list[int | None]:
+        return self._read(lambda connection: [_holder(connection, claim) for claim in claims])
+
+    def claim_rows(self, after: Claim, limit: int) -> list[tuple[Claim, int]]:
+        return self._read(lambda connection: connection.execute(_CLAIM_ROWS, (after, limit)).fetchall())
+
+    @contextmanager
+    def group(self, now: Instant, deadline_seconds: float = DEADLINE_SECONDS) -> Iterator["SqliteGroup"]:
+        with turn(self._path, deadline_seconds), self._transaction() as connection:
+            group = SqliteGroup(connection, now)
+            yield group
+            group.finish()
+
+    def load(self, events: Iterable[StoredEvent]) -> Tip:
+        with turn(self._path, LOAD_DEADLINE_SECONDS), self._transaction() as connection, TRANSLATED:
+            tip = _tip(connection)
+            if tip.sequence:
+                raise Invalid("The journal is not empty: events are restored into a new one only.")
+            for event in events:
+                check_link(tip, event)
+                _insert(connection, event)
+                tip = tip.moved_to(event)
+            connection.execute(_MOVE_TIP, (tip.sequence, tip.digest, tip.recorded_at, tip.beats))
+        return tip
+
+    def close(self) -> None:
+        connections, self._connections = self._connections, {}
+        for connection in connections.values():
+            connection.close()
+
+    def _read(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """The answer to `ask`, read within one transaction that ends with it."""
+        with TRANSLATED:
+            connection = self._begin("BEGIN")
+            try:
+                return ask(connection)
+            finally:
+                self._end(connection)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: committed and durable when the block ends, undone if it raises or COMMIT fails."""
+        with TRANSLATED:
+            connection = self._begin("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            with TRANSLATED:
+                connection.execute("COMMIT")
+        finally:
+            self._end(connection)
+
+    def _begin(self, statement: str) -> sqlite3.Connection:
+        """A transaction, begun on this thread's connection for such ones, which is made anew if it was closed.
+
+        Reading and writing have one each, so that a thread in a group still reads what is committed.
+        """
+        if file_identity(self._path) != self._identity:
+            raise Unavailable("The journal's file was replaced while it was in use: start again.")
+        place = os.getpid(), threading.get_ident(), statement
+        connection = self._connections.get(place)
+        if connection is not None:
+            with suppress(sqlite3.ProgrammingError):  # closed: nothing has been asked of it yet
+                connection.execute(statement)
+                return connection
+        connection = self._connections[place] = connect(self._path)
+        connection.execute(statement)
+        return connection
+
+    def _end(self, connection: sqlite3.Connection) -> None:
+        """No transaction is open any more: what was not committed is undone."""
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except sqlite3.Error:
+            connection.close()  # SQLite undoes what is open; the next call connects again
+
+
+class SqliteGroup:
+    """A `tocsin.journal.port.Group`, within one write transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, now: Instant) -> None:
+        self._connection = connection
+        self._over = False
+        with TRANSLATED:
+            self._tip = self._began = _tip(connection)
+            last = connection.execute(_LAST).fetchone() or (0, self._tip.digest)
+        if last != (self._tip.sequence, self._tip.digest):
+            raise Broken(max(self._tip.sequence, 1), "the tip and the last event do not agree; verify the journal")
+        if now + MAX_CLOCK_LAG_SECONDS < self._tip.recorded_at:
+            raise Unavailable("This machine's clock is behind the journal by over five minutes: set it right.")
+        self._recorded_at = max(floor_quarter(now), self._tip.recorded_at)
+
+    @property
+    def tip(self) -> Tip:
+        return self._tip
+
+    def read(self, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]:
+        return self._ask(lambda connection: _events(connection, after, limit))
+
+    def claimed(self, claim: Claim) -> int | None:
+        return self._ask(lambda connection: _holder(connection, claim))
+
+    def append(self, event: NewEvent) -> StoredEvent:
+        for claim in sorted_claims(event.claims):
+            holder = self.claimed(claim)
+            if holder is not None:
+                raise ClaimTaken(claim, holder)
+        stored = number_event(event, self._tip.digest, self._tip.sequence + 1, self._recorded_at)
+        self._ask(lambda connection: _insert(connection, stored))
+        self._tip = self._tip.moved_to(stored)
+        return stored
+
+    def finish(self) -> None:
+        """Moves the tip, or counts a beat, so that there is something to commit. Not for callers of a group."""
+        tip = self._tip
+        beats = tip.beats + (tip.sequence == self._began.sequence)
+        self._ask(lambda connection: connection.execute(_MOVE_TIP, (tip.sequence, tip.digest, tip.recorded_at, beats)))
+
+    def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        """The answer to `ask`. After a failure there is none: SQLite may have undone the transaction by itself, and
+        what came then would be stored outside of it."""
+        if self._over:
+            raise Unavailable("The group is over, or its disk failed before: nothing more can be stored in it.")
+        try:
+            return ask(self._connection)
+        except FOREIGN as error:
+            self._over = True
+            raise in_our_words(error) from None
+
+
+def _tip(connection: sqlite3.Connection) -> Tip:
+    row = connection.execute(_TIP).fetchone()
+    if row is None:
+        raise Invalid("The journal has lost its tip: restore it from a copy.")
+    return Tip(*row)
+
+
+def _events(connection: sqlite3.Connection, after: int, limit: int) -> list[StoredEvent]:
+    events = []
+    for expected, row in enumerate(connection.execute(_READ, (after, limit)), after + 1):
+        sequence, recorded_at, kind, body, content, content_digest, claims, digest = row
+        if sequence != expected:
+            raise Broken(expected, "it is missing")
+        try:
+            split = split_claims(claims)
+        except Invalid as invalid:
+            raise Broken(sequence, str(invalid)) from None
+        events.append(StoredEvent(sequence, recorded_at, kind, body, content, content_digest, split, digest))
+    return events
+
+
+def _holder(connection: sqlite3.Connection, claim: Claim) -> int | None:
+    row = connection.execute(_HOLDER, (claim,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _insert(connection: sqlite3.Connection, event: StoredEvent) -> None:
+    connection.execute(
+        _ADD_EVENT,
+        (
+            event.sequence,
+            event.recorded_at,
+            event.kind,
+            event.body,
+            event.content,
+            event.content_digest,
+            b"".join(event.claims),
+            event.digest,
+        ),
+    )
+    for claim in event.claims:
+        connection.execute(_ADD_CLAIM, (claim, event.sequence))
+
+
+def _check_disk(path: Path, durability: Durability) -> None:
+    if durability is Durability.REQUIRED and in_memory(path.parent):
+        raise Unavailable("The journal's folder is in memory and would be lost with the power: put it on a disk.")

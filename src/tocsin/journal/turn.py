@@ -1,0 +1,63 @@
+"""Writers of several processes and threads queue here before they open a write transaction.
+
+SQLite's own busy handler lets a waiting writer starve behind one that comes back at once. Here two locks make a queue:
+whoever holds the *gate* is next, and waits for the *turn*; whoever has just given the turn back must pass the gate
+again, and so can't overtake. Both are advisory locks (``flock``) on empty files beside the journal, which the kernel
+drops with their holder. They only order the writers: that no two write at once is SQLite's own doing, so a lock file
+that somebody deletes costs fairness and nothing else.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Final
+
+from tocsin.model.errors import Unavailable
+
+FIRST_PAUSE_SECONDS: Final = 0.0001
+LONGEST_PAUSE_SECONDS: Final = 0.002
+"""Pauses between two looks double up to this: a group takes a few milliseconds."""
+
+
+@contextmanager
+def turn(journal_path: Path, deadline_seconds: float) -> Iterator[None]:
+    """The right to write, for the length of the block. Raises `Unavailable` if it does not come in time."""
+    give_up_at = perf_counter() + deadline_seconds  # a stopwatch, not the time of day
+    with _lock_file(journal_path, "-turn") as turn_file:
+        with _lock_file(journal_path, "-gate") as gate_file:
+            _lock(gate_file, give_up_at)
+            _lock(turn_file, give_up_at)
+        yield
+
+
+@contextmanager
+def _lock_file(journal_path: Path, suffix: str) -> Iterator[int]:
+    try:
+        descriptor = os.open(f"{journal_path}{suffix}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        raise Unavailable(
+            "The journal's folder can't be written: see that it is there, that it is this user's, and mounted writable."
+        ) from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)  # and with it the lock
+
+
+def _lock(descriptor: int, give_up_at: float) -> None:
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            pass
+        except OSError:
+            raise Unavailable("The journal's folder does not support file locks: put it on a local disk.") from None
+        if perf_counter() + pause > give_up_at:
+            raise Unavailable("Other writers held the journal for too long. Nothing was stored; try again.")
+        sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

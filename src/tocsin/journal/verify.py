@@ -1,0 +1,122 @@
+"""Proves a journal without keys: numbering, chain, claims, tip. What is erased stays provable, since digests are kept.
+
+What it can't see is a whole journal that someone wrote anew, every digest recomputed: for that, compare the tip with
+what has been published.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from tocsin.journal.encoding import StoredEvent, digest_of_content, event_digest, sorted_claims
+from tocsin.journal.port import PAGE_EVENTS, Broken, Tip
+from tocsin.model.claims import Claim
+from tocsin.model.errors import Invalid
+from tocsin.model.events import Founded
+from tocsin.model.times import QUARTER_SECONDS
+
+PAGE_CLAIMS: Final = 10_000
+
+
+class Evidence(Protocol):
+    """What of a `Journal` is needed to prove it."""
+
+    def tip(self) -> Tip: ...
+    def read(self, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]: ...
+    def holders(self, claims: list[Claim]) -> list[int | None]: ...
+    def claim_rows(self, after: Claim, limit: int) -> list[tuple[Claim, int]]: ...
+
+
+def verify(journal: Evidence) -> Tip:
+    """The tip up to which all is proven; what is appended meanwhile is left for the next time.
+
+    Reads everything once, in pages. Raises `Broken` with the first sequence that is not right.
+    """
+    goal = journal.tip()
+    claims = 0
+    tip = Tip()
+    for page in _pages(journal, goal.sequence):
+        for event in page:
+            check_link(tip, event)
+            tip = tip.moved_to(event)
+        claims += _check_holders(journal, page)
+    if tip.sequence < goal.sequence:
+        raise Broken(tip.sequence + 1, "it is missing, and the tip says that it was stored")
+    if (tip.digest, tip.recorded_at) != (goal.digest, goal.recorded_at):
+        raise Broken(max(goal.sequence, 1), "the tip and the last event do not agree")
+    _check_end(journal, goal)
+    _check_no_foreign_claims(journal, goal, claims)
+    return goal
+
+
+def check_link(previous: Tip, event: StoredEvent) -> None:
+    """Nothing, if `event` is the one that follows `previous`; else raises `Broken`."""
+    sequence = previous.sequence + 1
+    if event.sequence != sequence:
+        raise Broken(sequence, "it is missing")
+    if sequence == 1 and event.kind != Founded.kind:
+        raise Broken(1, "the first event must be the founding")
+    if event.recorded_at % QUARTER_SECONDS or event.recorded_at < previous.recorded_at:
+        raise Broken(sequence, "its time is no quarter-hour, or before the time of the event before it")
+    if event.content is not None and digest_of_content(event.content) != event.content_digest:
+        raise Broken(sequence, "its content was changed")
+    try:
+        ascending = sorted_claims(event.claims) == event.claims
+        digest = event_digest(
+            previous.digest, sequence, event.recorded_at, event.kind, event.body, event.content_digest, event.claims
+        )
+    except Invalid as invalid:
+        raise Broken(sequence, str(invalid)) from None
+    if digest != event.digest or not ascending:
+        raise Broken(sequence, "it or an event before it was changed: its digest is not that of what is stored")
+
+
+def _pages(journal: Evidence, last: int) -> Iterator[list[StoredEvent]]:
+    after = 0
+    while after < last and (page := journal.read(after, min(PAGE_EVENTS, last - after))):
+        yield page
+        after = page[-1].sequence
+
+
+def _check_holders(journal: Evidence, page: list[StoredEvent]) -> int:
+    """How many claims the events of this page have, each of them in the index under its event."""
+    expected = [(claim, event.sequence) for event in page for claim in event.claims]
+    holders = journal.holders([claim for claim, _ in expected])
+    for (_, sequence), holder in zip(expected, holders, strict=True):
+        if holder != sequence:
+            raise Broken(sequence, "a claim of it is not in the index, or stands there for another event")
+    return len(expected)
+
+
+def _check_end(journal: Evidence, goal: Tip) -> None:
+    """That nothing stands behind the tip. The order of the two reads matters: others may be appending."""
+    beyond = journal.read(goal.sequence, 1)
+    if beyond and journal.tip().sequence < beyond[0].sequence:
+        raise Broken(goal.sequence + 1, "it stands behind the tip, and was never appended")
+
+
+def _check_no_foreign_claims(journal: Evidence, goal: Tip, expected: int) -> None:
+    """That the index has the proven claims and no others: they are all there, so it is enough to count."""
+    rows = 0
+    furthest = 0
+    for _, sequence in _claim_rows(journal):
+        rows += sequence <= goal.sequence
+        furthest = max(furthest, sequence)
+    if rows != expected or furthest > journal.tip().sequence:
+        raise Broken(_first_foreign(journal), "the index has a claim for it that it does not make")
+
+
+def _first_foreign(journal: Evidence) -> int:
+    """The lowest sequence that a foreign row names. One read a row: only a broken journal pays for it."""
+    foreign = set()
+    for claim, sequence in _claim_rows(journal):
+        event = journal.read(sequence - 1, 1) if sequence > 0 else []
+        if not event or claim not in event[0].claims:
+            foreign.add(sequence)
+    return min(foreign, default=0)
+
+
+def _claim_rows(journal: Evidence) -> Iterator[tuple[Claim, int]]:
+    after = Claim(b"")
+    while rows := journal.claim_rows(after, PAGE_CLAIMS):
+        yield from rows
+        after = rows[-1][0]
