@@ -1,0 +1,330 @@
+"""Vectors of GAEN export files, encoded here field by field with nothing but integers and bytes.
+
+Two groups were made by others and are carried over with their source: ``reference_encoding`` and ``real_files``
+(google/exposure-notifications-server, Apache-2.0).
+"""
+
+import struct
+import zlib
+
+SERVER = "google/exposure-notifications-server"
+HEADER = b"EK Export v1    "
+OID = "1.2.840.10045.4.3.2"
+KEY_FIELDS = (
+    "key_data",
+    "transmission_risk_level",
+    "rolling_start_interval_number",
+    "rolling_period",
+    "report_type",
+    "days_since_onset_of_symptoms",
+)
+Key = dict[str, str | int | None]
+
+
+def varint(value: int) -> bytes:
+    """Base 128, least significant group first."""
+    low = bytes([value & 0x7F | (0x80 if value > 0x7F else 0)])
+    return low + varint(value >> 7) if value > 0x7F else low
+
+
+def number(field: int, value: int) -> bytes:
+    return varint(field << 3) + varint(value)
+
+
+def fixed64(field: int, value: int) -> bytes:
+    return varint(field << 3 | 1) + struct.pack("<Q", value)
+
+
+def nested(field: int, value: bytes) -> bytes:
+    return varint(field << 3 | 2) + varint(len(value)) + value
+
+
+def key_message(key: Key) -> bytes:
+    """A key; None is a field that is not on the wire."""
+    encoded = b""
+    for field, name in enumerate(KEY_FIELDS, 1):
+        value = key[name]
+        if isinstance(value, str):
+            encoded += nested(field, bytes.fromhex(value))
+        elif value is not None:
+            zigzag = 2 * value if value >= 0 else -2 * value - 1
+            encoded += number(field, zigzag if name.startswith("days") else value)
+    return encoded
+
+
+def signature_info(key_id: str, version: str, algorithm: str = OID) -> bytes:
+    return nested(3, version.encode()) + nested(4, key_id.encode()) + nested(5, algorithm.encode())
+
+
+def export_bin(
+    keys: list[Key], revised_keys: list[Key], infos: list[tuple[str, str]], batch: tuple[int, int] = (1, 1)
+) -> bytes:
+    return b"".join(
+        [
+            HEADER,
+            fixed64(1, 1_588_291_200),
+            fixed64(2, 1_588_305_600),
+            nested(3, b"xx"),
+            number(4, batch[0]),
+            number(5, batch[1]),
+            *(nested(6, signature_info(*info)) for info in infos),
+            *(nested(7, key_message(key)) for key in keys),
+            *(nested(8, key_message(key)) for key in revised_keys),
+        ]
+    )
+
+
+def key(first_byte: int, **fields: int | str | None) -> Key:
+    """A sound key, but for `fields`."""
+    data = bytes([first_byte, *range(1, 16)]).hex()
+    values: tuple[str | int | None, ...] = (data, 0, 2_646_864, 144, 1, None)
+    return dict(zip(KEY_FIELDS, values, strict=True)) | fields
+
+
+def zip_member(name: bytes, data: bytes, offset: int) -> tuple[bytes, bytes]:
+    """A stored member and its entry in the central directory."""
+    middle = struct.pack("<5H3L2H", 20, 0, 0, 0, 33, zlib.crc32(data), len(data), len(data), len(name), 0)
+    entry = b"PK\1\2" + struct.pack("<H", 20) + middle + struct.pack("<3H2L", 0, 0, 0, 0, offset) + name
+    return b"PK\3\4" + middle + name + data, entry
+
+
+def zip_file(*members: tuple[str, bytes], prefix: bytes = b"", comment: bytes = b"") -> bytes:
+    body, directory = prefix, b""
+    for name, data in members:
+        member, entry = zip_member(name.encode(), data, len(body))
+        body, directory = body + member, directory + entry
+    end = struct.pack("<4H2LH", 0, 0, len(members), len(members), len(directory), len(body), len(comment))
+    return body + directory + b"PK\5\6" + end + comment
+
+
+def good_exports() -> list[dict[str, object]]:
+    """Files that a writer makes and a reader takes, with what they hold."""
+    cases: list[tuple[str, list[Key], list[Key], list[tuple[str, str]], tuple[int, int]]] = [
+        ("no keys at all", [], [], [("310", "v1")], (1, 1)),
+        ("one key, all fields but the onset", [key(1)], [], [("310", "v1")], (1, 1)),
+        (
+            "keys in the order of their bytes, revised keys after them",
+            [
+                key(0, days_since_onset_of_symptoms=-14),
+                key(127, rolling_period=1, transmission_risk_level=8, report_type=2),
+                key(255, rolling_start_interval_number=2**31 - 144, days_since_onset_of_symptoms=14),
+            ],
+            [key(3, report_type=5), key(200, report_type=1, days_since_onset_of_symptoms=0)],
+            [("310", "v2"), ("310", "v1")],
+            (1, 1),
+        ),
+        ("second file of three", [key(9)], [], [("310", "v1")], (2, 3)),
+    ]
+    return [
+        {
+            "name": name,
+            "start_timestamp": 1_588_291_200,
+            "end_timestamp": 1_588_305_600,
+            "region": "xx",
+            "batch_num": batch[0],
+            "batch_size": batch[1],
+            "signature_infos": infos,
+            "keys": keys,
+            "revised_keys": revised_keys,
+            "export_bin": export_bin(keys, revised_keys, infos, batch).hex(),
+        }
+        for name, keys, revised_keys, infos, batch in cases
+    ]
+
+
+def good_signature_lists() -> list[dict[str, object]]:
+    signatures = [bytes([0x30, 2, 1, 1]), bytes([0x30, 2, 1, 2])]
+    infos = [("310", "v2"), ("310", "v1")]
+    entries = [
+        nested(1, nested(1, signature_info(*info)) + number(2, 1) + number(3, 2) + nested(4, signature))
+        for info, signature in zip(infos, signatures, strict=True)
+    ]
+    return [
+        {
+            "name": "two keys in an overlap, newest first",
+            "batch_num": 1,
+            "batch_size": 2,
+            "signature_infos": infos,
+            "signatures": [signature.hex() for signature in signatures],
+            "export_sig": b"".join(entries).hex(),
+        }
+    ]
+
+
+def bad_exports() -> list[dict[str, str]]:
+    """Files that a reader must refuse, and why."""
+    sound = export_bin([key(1)], [], [("310", "v1")])
+    not_16 = "a key in the export is not 16 bytes long"
+    bad_period = "a key in the export has a rolling period that is not 1 to 144"
+    no_start = "a key in the export has no start"
+    bad_risk = "a key in the export has a transmission risk that is not 0 to 8"
+    no_header = "export.bin does not begin with the header of an export: it is another file, even if well signed"
+    no_message = "what follows the header of export.bin is no export"
+    text = "a text in the file is not printable UTF-8"
+
+    def with_key(**fields: int | str | None) -> bytes:
+        return export_bin([key(1), key(2, **fields)], [], [("310", "v1")])
+
+    cases = [
+        ("empty file", b"", no_header),
+        ("header cut short", HEADER[:15], no_header),
+        ("message without the header", sound[16:], no_header),
+        ("header of another version", sound.replace(b"v1 ", b"v2 ", 1), no_header),
+        ("last byte missing", sound[:-1], no_message),
+        ("a zero byte after the message", sound + b"\0", no_message),
+        ("words after the message", sound + b"garbage", no_message),
+        ("a field that is longer than the file", sound + b"\x3a\x7f", no_message),
+        ("key of 15 bytes", with_key(key_data="11" * 15), not_16),
+        ("key of 17 bytes", with_key(key_data="11" * 17), not_16),
+        ("key of 53 bytes", with_key(key_data="11" * 53), not_16),
+        ("no key data", with_key(key_data=None), not_16),
+        ("empty key message", sound + b"\x3a\0", not_16),
+        ("revised key of 15 bytes", export_bin([], [key(1, key_data="11" * 15)], []), not_16),
+        ("period 0", with_key(rolling_period=0), bad_period),
+        ("period 145", with_key(rolling_period=145), bad_period),
+        ("negative period", with_key(rolling_period=2**64 - 1), bad_period),
+        ("revised key with period 0", export_bin([], [key(1, rolling_period=0)], []), bad_period),
+        ("start 0", with_key(rolling_start_interval_number=0), no_start),
+        ("start absent", with_key(rolling_start_interval_number=None), no_start),
+        ("negative start", with_key(rolling_start_interval_number=2**64 - 1), no_start),
+        ("risk 9", with_key(transmission_risk_level=9), bad_risk),
+        ("negative risk", with_key(transmission_risk_level=2**64 - 1), bad_risk),
+        ("batch 0 of 1", export_bin([], [], [], (0, 1)), "the batch number is not within the batch"),
+        ("batch 3 of 2", export_bin([], [], [], (3, 2)), "the batch number is not within the batch"),
+        (
+            "window ends before it begins",
+            HEADER + fixed64(1, 2) + fixed64(2, 1),
+            "the export's window ends before it begins",
+        ),
+        ("region is not UTF-8", HEADER + nested(3, b"\xff"), text),
+        ("region moves the cursor", HEADER + nested(3, b"\x1b[2J"), text),
+        ("key id is not UTF-8", HEADER + nested(6, nested(4, b"\xff")), text),
+        ("eleven signing keys", export_bin([], [], [("310", "v1")] * 11), "the export names more than 10 signing keys"),
+    ]
+    return [{"name": name, "export_bin": data.hex(), "refusal": refusal} for name, data, refusal in cases]
+
+
+def bad_zips() -> list[dict[str, str]]:
+    """Zips that a reader must refuse, and why; all but the named fault is in order."""
+    export = export_bin([key(1)], [], [("310", "v1")])
+    first, second = ("export.bin", export), ("export.sig", b"")
+    wrong_name = "the zip holds a member under a name that no export has"
+    lacking = "the zip lacks export.bin or export.sig"
+    stray = "the zip has bytes that belong to no member, or members that overlap"
+    unfit = "the zip's directory does not fit the zip"
+    good = zip_file(first, second)
+    cases = [
+        ("empty file", b"", "not a zip, or a damaged one"),
+        ("no export.sig", zip_file(first), lacking),
+        ("no export.bin", zip_file(second), lacking),
+        ("export.bin twice", zip_file(first, first, second), "the zip holds a member twice"),
+        ("upper case", zip_file(("EXPORT.BIN", export), second), wrong_name),
+        ("in a folder", zip_file(("a/export.bin", export), ("a/export.sig", b"")), wrong_name),
+        ("a fourth kind of member", zip_file(first, second, ("readme.txt", b"")), wrong_name),
+        ("bytes before the first member", zip_file(first, second, prefix=b"PK\3\4"), stray),
+        ("bytes after the end", good + b"\0", "not a zip, or a damaged one"),
+        ("a comment", zip_file(first, second, comment=b"hello"), "not a zip, or a damaged one"),
+        ("directory cut short", good[:-40] + good[-22:], unfit),
+        ("one byte of export.bin changed", good.replace(HEADER, b"XK Export v1    "), "a member of the zip is damaged"),
+        (
+            "local record names another member",
+            good.replace(b"export.bin", b"export.bim", 1),
+            "the zip tells two different things of a member",
+        ),
+        (
+            "zeros compressed beyond reason",
+            bomb(),
+            "a member of the zip is compressed beyond reason",
+        ),
+        (
+            "a claim of 4 GiB",
+            good.replace(struct.pack("<2L", len(export), len(export)), struct.pack("<2L", len(export), 2**32 - 1)),
+            "a member of the zip is larger than it may be",
+        ),
+    ]
+    return [{"name": name, "zip": data.hex(), "refusal": refusal} for name, data, refusal in cases]
+
+
+def bomb() -> bytes:
+    """A directory that claims sixteen million bytes for the 144 that are there."""
+    stored = zip_file(("export.bin", bytes(144)), ("export.sig", b""))
+    return stored.replace(struct.pack("<2L", 144, 144), struct.pack("<2L", 144, 16_000_000))
+
+
+def reference_encoding() -> dict[str, object]:
+    """What the reference server's own encoder makes; its keys are of 3 bytes, so it tests encoders, not readers."""
+
+    def row(data: bytes, risk: int, start: int, period: int | None, report_type: int, onset: int | None) -> Key:
+        return dict(zip(KEY_FIELDS, (data.hex(), risk, start, period, report_type, onset), strict=True))
+
+    return {
+        "source": f"{SERVER} internal/export/exportfile_test.go, TestMarshalUnmarshalExportFile (Apache-2.0)",
+        "start_timestamp": 1_588_291_200,
+        "end_timestamp": 1_588_294_800,
+        "region": "US",
+        "signature_infos": [("310", "1")],
+        "keys": [row(b"ABC", 8, 18, 0, 2, 0), row(b"DEF", 1, 118, 1, 1, -1), row(b"GHI", 5, 118, 1, 3, -1)],
+        "revised_keys": [row(b"123", 4, 100, None, 5, None)],
+        "export_bin": (
+            "454b204578706f727420763120202020098066ab5e00000000119074ab5e000000001a02555320012801321d1a01312203333130"
+            "2a13312e322e3834302e31303034352e342e332e323a0f0a03414243100818122000280230003a0f0a0344454610011876200128"
+            "0130013a0f0a0347484910051876200128033001420b0a03313233100418642805"
+        ),
+        "export_bin_sha256": "868f40a943e5797a06b3861ce4f11453b32f6d3a03af212743eac9f056f51ef7",
+    }
+
+
+def real_files() -> list[dict[str, object]]:
+    """Two small exports of the reference server, signed, each with the published key that verifies it."""
+    return [
+        {
+            "source": f"{SERVER} examples/export/testExport-2-records-1-of-1.zip and public.pem (Apache-2.0)",
+            "key_id": "some_id",
+            "key_version": "1",
+            "rolling_periods": [1, 114],
+            "public_key": (
+                "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEml59itec9qzwVojreLXdPNRsUWzf"
+                "YHc1cKvIIi6/H56AJS/kZEYQnfDpxrgyGhdAm+pNN2GAJ3XdnQZ1Sk4amg=="
+            ),
+            "zip": (
+                "UEsDBBQACAAIAAAAAAAAAAAAAAAAAAAAAAAKAAAAZXhwb3J0LmJpbnL1VnCtKMgvKlEoM1RQUFDg/PDieBwDAwODYIHVSTBDiik0"
+                "WIFRg9FIUYrRUIm9OD83NT4zRUvYUM9Iz8LEQM/QwMDEVM9Ez1jPyEqaS0Bc/0jD0xmePCbiZSzGs0WdBTgk/txbyKjACJLUTma1"
+                "OtKs3PuwTGxem7ztWQFGiS6QZBEgAAD//1BLBwhQGAPXhwAAAIcAAABQSwMEFAAIAAgAAAAAAAAAAAAAAAAAAAAAAAoAAABleHBv"
+                "cnQuc2ln4irkUpRiNFRiL87PTY3PTNESNtQz0rMwMdAzNDAwMdUz0TPWMxJglGBU8jBwY1JkmLft5dW1WRn9Kws2PKvhaDOJe39X"
+                "QjJS725LgpfMeV8mdyZFhgm59Wc/CR4X+OGlVSnOwFq878N79SXTHTXvaZStyZD8lgUIAAD//1BLBwhEY4HtfAAAAHMAAABQSwEC"
+                "FAAUAAgACAAAAAAAUBgD14cAAACHAAAACgAAAAAAAAAAAAAAAAAAAAAAZXhwb3J0LmJpblBLAQIUABQACAAIAAAAAABEY4HtfAAA"
+                "AHMAAAAKAAAAAAAAAAAAAAAAAL8AAABleHBvcnQuc2lnUEsFBgAAAAACAAIAcAAAAHMBAAAAAA=="
+            ),
+        },
+        {
+            "source": f"{SERVER} internal/api/export/sample-export.zip and sample/public.pem (Apache-2.0)",
+            "key_id": "ExampleServer_k1",
+            "key_version": "",
+            "rolling_periods": [144, 144],
+            "public_key": (
+                "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEUczyMAkfSeoU77Nmcb1G7t7xyGCA"
+                "hQqMOIVDFLFas3J+elP7CiotovigCLWj706F07j1EPL27ThRzZl7Ha9uOA=="
+            ),
+            "zip": (
+                "UEsDBBQACAAIAAAAAAAAAAAAAAAAAAAAAAAKAAAAZXhwb3J0LmJpbnL1VnCtKMgvKlEoM1RQUFDgDNi4N46BgYFBMGE/hCHFFBqs"
+                "wKjBaKSuJOBakZhbkJManFpUlloUn22oJWyoZ6RnYWKgZ2hgYGKqZ6JnrGdkJcklUD7vqKv1Xcv/jcairUvWqE8WYJQ4cH0hI0jq"
+                "zq9Dccut5ovz52UdKP94vwoqBQgAAP//UEsHCI63TvaGAAAAiQAAAFBLAwQUAAgACAAAAAAAAAAAAAAAAAAAAAAACgAAAGV4cG9y"
+                "dC5zaWcAeACH/wp2CiciEEV4YW1wbGVTZXJ2ZXJfazEqEzEuMi44NDAuMTAwNDUuNC4zLjIQARgBIkcwRQIgW8jkI+lc3k7zRasX"
+                "Y+f7ipIqaZuy9+waAcIc3PPk0iQCIQDCEnbz+fZPaYVmmj39IUTOwRi3cPPXpvj9J3aWu7se/QEAAP//UEsHCHWBKweCAAAAeAAA"
+                "AFBLAQIUABQACAAIAAAAAACOt072hgAAAIkAAAAKAAAAAAAAAAAAAAAAAAAAAABleHBvcnQuYmluUEsBAhQAFAAIAAgAAAAAAHWB"
+                "KweCAAAAeAAAAAoAAAAAAAAAAAAAAAAAvgAAAGV4cG9ydC5zaWdQSwUGAAAAAAIAAgBwAAAAeAEAAAAA"
+            ),
+        },
+    ]
+
+
+def vectors() -> dict[str, object]:
+    """All vectors. Bytes are hex, but for the files carried over, which are base64."""
+    return {
+        "exports": good_exports(),
+        "signature_lists": good_signature_lists(),
+        "reference_encoding": reference_encoding(),
+        "real_files": real_files(),
+        "refused_exports": bad_exports(),
+        "refused_zips": bad_zips(),
+    }
