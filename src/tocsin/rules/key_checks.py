@@ -1,0 +1,59 @@
+"""What is asked of the keys of a report: each by itself, then all that are left together (rows K1–K10).
+
+All arithmetic is Python's, on numbers up to 2³²−1: nothing overflows.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import Final
+
+from tocsin.model.calls import KeyVerdict, SentKey
+from tocsin.model.keys import KEY_BYTES, MAX_ONSET_DISTANCE, MAX_PERIOD, NO_ONSET, unheld_release
+from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of
+
+MAX_SAME_START: Final = 3
+"""Most keys with one start (google/exposure-notifications-server, ``docs/tek_validation.md``)."""
+
+
+def key_verdict(key: SentKey, received_at: Instant, useful_days: int) -> KeyVerdict:
+    """What is said of `key` by itself, received in the quarter-hour that begins at `received_at`."""
+    start, period = key.rolling_start_interval_number, key.rolling_period
+    if len(key.key_data) != KEY_BYTES:  # K1
+        return KeyVerdict.BAD_LENGTH
+    if not 1 <= period <= MAX_PERIOD:  # K2
+        return KeyVerdict.BAD_PERIOD
+    if (start + period - 1) // INTERVALS_PER_DAY < day_of(received_at) - useful_days:  # K3
+        return KeyVerdict.TOO_OLD
+    if start * INTERVAL_SECONDS >= received_at + QUARTER_SECONDS:  # K4
+        return KeyVerdict.FUTURE
+    return KeyVerdict.TAKEN
+
+
+def overlap(keys: Iterable[SentKey]) -> bool:
+    """Whether keys with different starts share an interval, or too many share one start."""
+    spans = sorted((key.rolling_start_interval_number, key.rolling_period) for key in keys)
+    busy_until = 0
+    for start, same_start in groupby(spans, key=lambda span: span[0]):
+        periods = [period for _, period in same_start]
+        if len(periods) > MAX_SAME_START or start < busy_until:  # K5, K6
+            return True
+        busy_until = start + periods[-1]
+    return False
+
+
+def days_since_onset(key: SentKey, onset_day: int | None) -> int:
+    """Days from the onset to the day of the key's start; `NO_ONSET` where absent or beyond what GAEN expresses (K8)."""
+    if onset_day is None:
+        return NO_ONSET
+    days = key.rolling_start_interval_number // INTERVALS_PER_DAY - onset_day
+    return days if abs(days) <= MAX_ONSET_DISTANCE else NO_ONSET
+
+
+def hold_backs(keys: Sequence[SentKey], received_at: Instant, drawn: Sequence[int]) -> list[int]:
+    """The hold-back of each key in quarter-hours: one drawn value a part, by the order of their instants (K10)."""
+    instants = [
+        unheld_release(received_at, (key.rolling_start_interval_number + key.rolling_period) * INTERVAL_SECONDS)
+        for key in keys
+    ]
+    part = {instant: number for number, instant in enumerate(sorted(set(instants)))}
+    return [drawn[part[instant]] for instant in instants]

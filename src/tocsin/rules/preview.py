@@ -1,0 +1,75 @@
+"""What an act of a person would change: the figures of a dry run.
+
+A dry run is the rule's own draft, folded into a copy instead of appended, so it cannot differ from the act.
+"""
+
+import copy
+from typing import Final
+
+import numpy as np
+from msgspec import Struct
+
+from tocsin.ledger.fold import fold
+from tocsin.ledger.predicates import standing_reports
+from tocsin.ledger.queries import first_day, live_rows, wanted_rows
+from tocsin.ledger.state import Ledger
+from tocsin.model.events import Draft, Event
+from tocsin.model.policy import Policy
+from tocsin.model.times import Instant
+
+_NO_DIGEST: Final = bytes(32)
+
+
+class Effect(Struct, frozen=True):
+    """What a draft would do to reports and keys, by the next version at the latest.
+
+    `reports` gain or lose an objection; `public_reports` of them have keys in the public set now. `reports_cut_off`
+    stood and would no more; `reports_restored` the other way round. `keys_leaving` public keys would lose the report
+    under which they are published; for `keys_passing` of those another report that carries the key takes over, once
+    it is due. `keys_returning` keys stand under no report now and would again.
+    """
+
+    reports: int
+    public_reports: int
+    reports_cut_off: int
+    reports_restored: int
+    keys_leaving: int
+    keys_passing: int
+    keys_returning: int
+
+
+def effect(ledger: Ledger, draft: Draft, policy: Policy, now: Instant) -> Effect:
+    """What `draft`, an act of a person, would change in `ledger`, which is left as it is.
+
+    Cost: one copy of the table of reports, and two passes over all keys.
+    """
+    after = _fork(ledger)
+    fold(after, [Event(ledger.sequence + 1, ledger.recorded_at, draft.body, _NO_DIGEST, draft.content)])
+    oldest = first_day(now, policy.useful_days)
+    keys = ledger.keys
+    touched = ledger.reports["objections"] != after.reports["objections"]
+    stood, stand = standing_reports(ledger), standing_reports(after)
+    wanted, still_wanted = wanted_rows(ledger, oldest), wanted_rows(after, oldest)
+    heads, heads_after = keys["head"][wanted], keys["head"][still_wanted]
+    live = live_rows(ledger, oldest)
+    public_reports = np.unique(keys["report"][live])
+    leaving = live[wanted[live] & ~still_wanted[live]]
+    return Effect(
+        reports=int(touched.sum()),
+        public_reports=int(touched[public_reports].sum()),
+        reports_cut_off=int((stood & ~stand).sum()),
+        reports_restored=int((~stood & stand).sum()),
+        keys_leaving=len(leaving),
+        keys_passing=int(np.isin(keys["head"][leaving], heads_after).sum()),
+        keys_returning=len(np.setdiff1d(heads_after, heads)),
+    )
+
+
+def _fork(ledger: Ledger) -> Ledger:
+    """A ledger into which an act of a person may be folded: such an act changes no column of the keys."""
+    fork = copy.copy(ledger)
+    fork.reports = copy.deepcopy(ledger.reports)
+    fork.objections = dict(ledger.objections)
+    fork.providers = dict(ledger.providers)
+    fork.batches = dict(ledger.batches)
+    return fork
