@@ -1,0 +1,174 @@
+"""What the next version of the public set is: a pure decision, recorded as a `published` event.
+
+Minimum, longest wait, hold-back and pause are decided here and nowhere else; building never reads the policy. Rules:
+``docs/rules.md``, "Publication".
+"""
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from tocsin.formats.set_digest import set_digest
+from tocsin.ledger.queries import Rows, changes, first_day, public_rows, waiting, wanted_rows
+from tocsin.ledger.state import Ledger, Version
+from tocsin.model.base64url import encode
+from tocsin.model.claims import version_claim
+from tocsin.model.events import (
+    Draft,
+    FileSpec,
+    Move,
+    Paused,
+    Published,
+    Reinstated,
+    Resumed,
+    Revoked,
+    RolledBack,
+    Withdrawn,
+)
+from tocsin.model.keys import Records
+from tocsin.model.policy import Policy
+from tocsin.model.times import Day, Instant
+
+OVERTAKES = (Withdrawn, Revoked, RolledBack, Reinstated, Paused, Resumed, Published)
+"""Kinds of event that, after a plan's `up_to`, make it stale. Reports do no harm."""
+
+
+def plan(ledger: Ledger, policy: Policy, now: int, term: int) -> Draft | None:
+    """The next version as of `now`, or None if this step has its version already.
+
+    Cost: one pass over the ledger's keys, and one set digest.
+    """
+    at = Instant(now - now % policy.step_seconds)
+    if at <= last_at(ledger):
+        return None
+    oldest = first_day(at, policy.useful_days)
+    moves = _moves(ledger, policy, at, oldest)
+    version = ledger.version + 1
+    body = Published(
+        version=version,
+        at=at,
+        due=at + policy.step_seconds,
+        up_to=ledger.sequence,
+        first_day=oldest,
+        useful_days=policy.useful_days,
+        entering=_as_moves(ledger, moves.entering),
+        leaving=_as_moves(ledger, moves.leaving),
+        padding=(),
+        set_digest=encode(set_digest(ledger.region, _records(ledger, moves.live))),
+        term=term,
+        files=_files(ledger, policy, at, oldest, moved=bool(len(moves.entering) or len(moves.leaving))),
+    )
+    return Draft(body=body, claims=(version_claim(version),))
+
+
+def last_at(ledger: Ledger) -> Instant:
+    """The instant of the newest version; that of version 0, the empty set, is the founding's."""
+    return Instant(ledger.versions[-1].at if ledger.versions else ledger.founded_at)
+
+
+class _Moves(Struct, frozen=True, eq=False):
+    """Rows that enter (or change their record), rows that leave, and all that are live afterwards."""
+
+    entering: Rows
+    leaving: Rows
+    live: Rows
+
+
+def _moves(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> _Moves:
+    keys = ledger.keys
+    wanted, public = wanted_rows(ledger, oldest), public_rows(ledger)
+    entering = wanted & public & (keys["record"]["report_type"] != ledger.reports["report_type"][keys["report"]])
+    leaving = public & ~wanted & (keys["day"] >= oldest)
+    if not ledger.paused:
+        entering |= _returning(ledger, at, wanted, public)
+        entering[_additions(ledger, policy, at, oldest)] = True
+    return _Moves(
+        entering=np.nonzero(entering)[0],
+        leaving=np.nonzero(leaving)[0],
+        live=np.nonzero((wanted & public) | entering)[0],
+    )
+
+
+def _returning(ledger: Ledger, at: int, wanted: NDArray[np.bool_], public: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Reinstated rows that were public once: no minimum and no hold-back, for there is nothing left to hide."""
+    keys = ledger.keys
+    returning: NDArray[np.bool_] = wanted & ~public & keys["was_public"] & (keys["embargo_until"] <= at)
+    return returning
+
+
+def _additions(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> Rows:
+    """All eligible rows, or none: until enough reports wait, or the oldest has waited long enough."""
+    queue = waiting(ledger, at, oldest)
+    if queue.oldest_release_at is None:
+        return queue.eligible
+    waited = queue.oldest_release_at + policy.longest_wait_seconds <= at
+    return queue.eligible if queue.reports >= policy.minimum_reports or waited else queue.eligible[:0]
+
+
+def _records(ledger: Ledger, rows: Rows) -> Records:
+    """The records of `rows` as they will stand: with the report's present type."""
+    records = ledger.keys["record"][rows]
+    records["report_type"] = ledger.reports["report_type"][ledger.keys["report"][rows]]
+    return records
+
+
+def _as_moves(ledger: Ledger, rows: Rows) -> tuple[Move, ...]:
+    """`rows` grouped by report, ascending by sequence; they come sorted, and rows of one report stand together."""
+    if not len(rows):
+        return ()
+    reports = ledger.keys["report"][rows]
+    starts = np.nonzero(np.diff(reports, prepend=-1))[0]
+    masks = np.add.reduceat(np.left_shift(np.int64(1), ledger.keys["position"][rows].astype(np.int64)), starts)
+    sequences = ledger.reports["sequence"][reports[starts]]
+    types = ledger.reports["report_type"][reports[starts]]
+    return tuple(
+        Move(report, mask, report_type)
+        for report, mask, report_type in zip(sequences.tolist(), masks.tolist(), types.tolist(), strict=True)
+    )
+
+
+def _files(ledger: Ledger, policy: Policy, at: int, oldest: Day, *, moved: bool) -> tuple[FileSpec, ...]:
+    """The files of this version. A GAEN delta is made only if its window holds something."""
+    files = []
+    version = ledger.version + 1
+    dumped = _last_with(ledger, "keyset", "dump")
+    if dumped is None or _new_span(at, dumped.at, policy.dump_step_seconds):
+        files.append(FileSpec("keyset", "dump", 0, 0, 0, ()))
+        newest_dump = version
+    else:
+        newest_dump = dumped.version
+    files.append(FileSpec("keyset", "delta", _delta_from(ledger, policy, at, newest_dump), 0, 0, ()))
+    exported = _last_with(ledger, "gaen", "dump")
+    if exported is None or _new_span(at, exported.at, policy.gaen_step_seconds):
+        parts, infos = policy.gaen_records_per_part, policy.gaen_signature_infos
+        files.append(FileSpec("gaen", "dump", 0, 0, parts, infos))
+        since = exported.version if exported else 0
+        window = changes(ledger, since, oldest)
+        if moved or len(window.additions) or len(window.removals):
+            files.append(FileSpec("gaen", "delta", since, 0, parts, infos))
+    return tuple(files)
+
+
+def _new_span(at: int, last: int, seconds: int) -> bool:
+    return at // seconds > last // seconds
+
+
+def _last_with(ledger: Ledger, profile: str, kind: str) -> Version | None:
+    for version in reversed(ledger.versions):
+        if any(spec.profile == profile and spec.kind == kind for spec in version.files):
+            return version
+    return None
+
+
+def _delta_from(ledger: Ledger, policy: Policy, at: int, newest_dump: int) -> int:
+    """The newest delta spans from the newest dump or the whole delta window, whichever is older."""
+    start = at - policy.delta_window_seconds
+    oldest = ledger.version
+    for version in reversed(ledger.versions):
+        if version.at < start:
+            break
+        oldest = version.version
+    else:
+        if ledger.founded_at >= start:
+            oldest = 0
+    return min(oldest, newest_dump)

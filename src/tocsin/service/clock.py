@@ -1,0 +1,24 @@
+"""The one clock of a running server."""
+
+import time
+from typing import Final
+
+from tocsin.model.errors import Unavailable
+from tocsin.model.times import Instant
+
+MAX_DRIFT_SECONDS: Final = 300
+"""How far the wall clock and the monotonic clock may part, from the start of the process on."""
+
+
+class SystemClock:
+    """The machine's wall clock, held against its monotonic clock: a clock that jumps is not believed."""
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def now(self) -> Instant:
+        """The present instant in UTC seconds. Raises `Unavailable` if the wall clock was set since the start."""
+        wall = time.time()
+        if abs(wall - time.monotonic() - self._offset) > MAX_DRIFT_SECONDS:
+            raise Unavailable("this machine's clock was set by more than five minutes: restart when it is right")
+        return Instant(int(wall))

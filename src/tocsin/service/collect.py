@@ -1,0 +1,118 @@
+"""Collecting: the calls that are waiting go into one group, which a thread of its own carries through the journal.
+
+While one group is being made durable the next one gathers: so many callers share one sync, and a lone caller waits for
+no timer. A call takes its place the moment its last byte is in; nothing about it has been looked at by then.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+from asyncio import AbstractEventLoop, Future
+from typing import Final
+
+from msgspec import Struct
+
+from tocsin.model.errors import TocsinError, Unavailable
+from tocsin.service.follow import FOLLOW_SECONDS
+from tocsin.service.perform import Arrival, Performer
+
+MAX_GROUP: Final = 256
+"""Calls judged in one group: bounds the time for which it holds the journal's tip."""
+MAX_WAITING: Final = 4096
+"""Calls that may wait; further ones are told, before their body is read, that there is no room."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Waiting(Struct, frozen=True, eq=False):
+    arrival: Arrival
+    loop: AbstractEventLoop
+    answer: "Future[bytes]"
+
+
+class Collector:
+    """The thread that performs calls, and the queue before it."""
+
+    def __init__(self, performer: Performer) -> None:
+        self._performer = performer
+        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread. The ledger should have been read by then (`Performer.catch_up`)."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answers all that wait, and ends the thread."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a further call may wait."""
+        return self._waiting.qsize() < MAX_WAITING
+
+    async def answer(self, arrival: Arrival, loop: AbstractEventLoop) -> bytes:
+        """The 1,024-byte answer to this call, once its group is durable. Raises `Unavailable` if it could not be."""
+        answer: Future[bytes] = loop.create_future()
+        self._waiting.put(_Waiting(arrival, loop, answer))
+        return await answer
+
+    def _run(self) -> None:
+        while True:
+            try:
+                first = self._waiting.get(timeout=FOLLOW_SECONDS)
+            except queue.Empty:
+                self._follow()
+                continue
+            group, last = self._gather(first)
+            if group:
+                self._perform(group)
+            if last:
+                return
+
+    def _gather(self, first: _Waiting | None) -> tuple[list[_Waiting], bool]:
+        """The calls that wait now, `first` in front, and whether the thread should end after them."""
+        group: list[_Waiting] = []
+        entry = first
+        while entry is not None:
+            group.append(entry)
+            if len(group) == MAX_GROUP:
+                return group, False
+            try:
+                entry = self._waiting.get_nowait()
+            except queue.Empty:
+                return group, False
+        return group, True
+
+    def _follow(self) -> None:
+        with contextlib.suppress(TocsinError):  # the next group meets the same and says so to its callers
+            self._performer.catch_up()
+
+    def _perform(self, group: list[_Waiting]) -> None:
+        try:
+            answers = self._performer.answer([waiting.arrival for waiting in group])
+        except TocsinError:
+            for waiting in group:
+                waiting.loop.call_soon_threadsafe(_fail, waiting.answer)
+        except Exception as error:  # a bug: the door stays open, and one call must not shut out its neighbours
+            _log.error("a group of %d calls failed: %s", len(group), type(error).__name__)
+            if len(group) == 1:
+                group[0].loop.call_soon_threadsafe(_fail, group[0].answer)
+            else:
+                for waiting in group:
+                    self._perform([waiting])
+        else:
+            for waiting, answer in zip(group, answers, strict=True):
+                waiting.loop.call_soon_threadsafe(_settle, waiting.answer, answer)
+
+
+def _settle(future: "Future[bytes]", answer: bytes) -> None:
+    if not future.done():  # the caller may have hung up
+        future.set_result(answer)
+
+
+def _fail(future: "Future[bytes]") -> None:
+    if not future.done():
+        future.set_exception(Unavailable("the journal is away: nothing was stored, repeat the same call"))

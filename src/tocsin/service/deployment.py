@@ -1,0 +1,70 @@
+"""A deployment, opened: its settings, keys, journal and bucket, joined into the parts that run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tocsin.journal import sqlite
+from tocsin.journal.sqlite import Durability
+from tocsin.model.ports import Clock
+from tocsin.publication.sign import GaenKey, SigningKeys
+from tocsin.service.key_folder import GaenSigner, KeyFolder
+from tocsin.service.perform import Performer
+from tocsin.service.publish import Out, Publisher
+from tocsin.service.settings import Folders, Settings, load_settings
+from tocsin.stores.folder import FolderBucket
+from tocsin.transparency.note import NoteVerifier
+
+
+class Deployment:
+    """What lies in one folder. Opening it refuses loose modes and a journal that is not durable."""
+
+    def __init__(self, top: Path, clock: Clock) -> None:
+        self.folders = Folders(top)
+        self.settings: Settings = load_settings(self.folders)
+        self.clock = clock
+        self.keys = KeyFolder(self.folders.keys)
+        self.journal = sqlite.open(self.folders.journal, durability=durability(self.settings))
+        self.bucket = FolderBucket(self.folders.bucket)
+
+    def performer(self) -> Performer:
+        """A way into the journal, its ledger not yet read."""
+        return Performer(self.journal, self.keys, self.clock, self.settings.policy)
+
+    def publisher(self, told: Callable[[Out], None] = lambda out: None) -> Publisher:
+        """A publisher that calls `told` for each version it puts out."""
+        return Publisher(
+            self.journal,
+            self.keys,
+            self.clock,
+            self.settings.policy,
+            self.bucket,
+            signing_keys(self.settings, self.keys),
+            told,
+        )
+
+    def close(self) -> None:
+        """Lets go of the journal's files."""
+        self.journal.close()
+
+
+def durability(settings: Settings) -> Durability:
+    """What the settings ask of the journal's disk."""
+    return Durability.WAIVED if settings.single_machine else Durability.REQUIRED
+
+
+def head_verifier(settings: Settings, keys: KeyFolder) -> NoteVerifier:
+    """The public half of the head's key, under the deployment's origin."""
+    public = keys.head_key().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return NoteVerifier(settings.origin, public)
+
+
+def signing_keys(settings: Settings, keys: KeyFolder) -> SigningKeys:
+    """The keys with which this deployment publishes."""
+    gaen = keys.gaen_key()
+    return SigningKeys(
+        head=keys.head_key(),
+        head_verifier=head_verifier(settings, keys),
+        gaen={info: GaenKey(GaenSigner(gaen), gaen.public_key()) for info in settings.policy.gaen_signature_infos},
+    )

@@ -1,0 +1,136 @@
+"""Performing: what a rule decided becomes events in the journal. The only place where events are made.
+
+Calls and acts go the same way: into a group, which holds the journal's tip; the ledger is brought up to that tip; the
+rule decides; its events are appended, and folded at once, so that the next of the group sees them; and only when the
+group is durable does an answer leave. If the group fails nothing of it is stored, and the ledger is read anew.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from tocsin.formats.wire import decode_call, encode_answer
+from tocsin.journal.content import NONCE_BYTES, encode_content, open_event, seal
+from tocsin.journal.encoding import NewEvent
+from tocsin.journal.port import Group, Journal
+from tocsin.ledger.fold import fold
+from tocsin.ledger.state import Ledger
+from tocsin.model import base64url
+from tocsin.model.calls import Answer, ReportCall, Verdict
+from tocsin.model.errors import Invalid, Unavailable
+from tocsin.model.events import Draft, Event, Reported
+from tocsin.model.keys import MAX_KEYS
+from tocsin.model.policy import Policy
+from tocsin.model.ports import Clock
+from tocsin.model.times import Instant, day_of
+from tocsin.rules import intake
+from tocsin.service.codes import read_code
+from tocsin.service.follow import Follower
+from tocsin.service.key_folder import KeyFolder
+
+Rule = Callable[[Ledger, Instant], Draft]
+"""A rule with its request and policy bound: what it decides about this ledger at this moment."""
+
+
+class Arrival(Struct, frozen=True):
+    """A call as it came: its 4,096 bytes, and the quarter-hour of the last of them."""
+
+    body: bytes
+    received_at: Instant
+
+
+class Performer:
+    """One process's way into the journal. One thread at a time may use it."""
+
+    def __init__(self, journal: Journal, keys: KeyFolder, clock: Clock, policy: Policy) -> None:
+        self._journal = journal
+        self._keys = keys
+        self._clock = clock
+        self._policy = policy
+        self._follower = Follower(keys)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger as far as this process has come."""
+        return self._follower.ledger
+
+    def catch_up(self) -> None:
+        """Reads what other processes have appended."""
+        self._follower.catch_up(self._journal.read)
+
+    def answer(self, arrivals: Sequence[Arrival]) -> list[bytes]:
+        """The 1,024-byte answers to these calls, one each, in order. All they rest on is durable when this returns.
+
+        Every call waits for the same sync, whatever it is: refusals and decoys differ in nothing that waits. Raises
+        `Unavailable` if the journal is away; then none of them is stored, and each may be repeated.
+        """
+        with self._group() as group:
+            answers = [self._answer(group, arrival) for arrival in arrivals]
+        return [encode_answer(answer) for answer in answers]
+
+    def act(self, rule: Rule) -> Event:
+        """Appends what `rule` decides, against the journal's very tip, and returns the event, durable.
+
+        Raises what the rule raises (`Refused`), `ClaimTaken` if it was done before, `Unavailable`.
+        """
+        with self._group() as group:
+            return self._append(group, rule(self.ledger, self._clock.now()), self._clock.now())
+
+    def rehearse(self, rule: Rule) -> Draft:
+        """What `rule` would append now: a dry run. Nothing is written."""
+        self.catch_up()
+        return rule(self.ledger, self._clock.now())
+
+    @contextmanager
+    def _group(self) -> Iterator[Group]:
+        """A group with the ledger at its tip; the ledger is dropped if the group is not stored."""
+        self.catch_up()  # the long part of it without holding the tip
+        before = self.ledger.sequence
+        try:
+            with self._journal.group(self._clock.now()) as group:
+                self._follower.catch_up(group.read)
+                before = self.ledger.sequence
+                yield group
+        except BaseException:
+            if self.ledger.sequence != before:
+                self._follower.forget()
+            raise
+
+    def _answer(self, group: Group, arrival: Arrival) -> Answer:
+        try:
+            call = decode_call(arrival.body)
+        except Invalid:
+            return Answer(Verdict.MALFORMED)
+        judgement = intake.judge(
+            self.ledger,
+            call,
+            read_code(call.code if isinstance(call, ReportCall) else None, self.ledger, self._keys),
+            lambda claim: group.claimed(claim) is not None,
+            self._policy,
+            arrival.received_at,
+            [secrets.randbelow(self._policy.hold_back_quarters + 1) for _ in range(MAX_KEYS)],
+        )
+        if judgement.draft is not None:
+            self._append(group, judgement.draft, arrival.received_at)
+        return judgement.answer
+
+    def _append(self, group: Group, draft: Draft, received_at: Instant) -> Event:
+        stored = group.append(NewEvent(draft.body, self._sealed(draft, received_at), draft.claims))
+        event = open_event(self._keys, stored)
+        fold(self.ledger, [event])
+        return event
+
+    def _sealed(self, draft: Draft, received_at: Instant) -> bytes | None:
+        if draft.content is None:
+            return None
+        if not isinstance(draft.body, Reported):
+            raise Invalid("only reports have content")
+        day = day_of(received_at)
+        day_key = self._keys.day_key(day)
+        if day_key is None:
+            raise Unavailable("there is no key for today: run `tocsin serve`, which makes them ahead")
+        own_id = base64url.decode(draft.body.id)
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return seal(day_key, day, draft.body.kind, own_id, encode_content(draft.content), nonce)

@@ -1,0 +1,109 @@
+"""Settings: what one deployment's folder holds, and its `tocsin.toml`."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from tocsin.model.errors import Invalid, Refused
+from tocsin.model.policy import Policy
+
+REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
+ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}(/[a-z0-9._-]{1,64}){0,3}")
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `tocsin.toml` says."""
+
+    region: str
+    """``[a-z0-9-]{1,32}``; one deployment is one region."""
+    origin: str
+    """The name under which heads are signed, such as ``tocsin.example.org/xx``."""
+    base_url: str
+    """Where apps reach this server: calls go to ``/v1/reports`` below it, files are fetched below it."""
+    host: str = "127.0.0.1"
+    """The address to listen on."""
+    port: int = 8787
+    """The TCP port to listen on."""
+    single_machine: bool = False
+    """Whether a journal on a file system that does not survive a power cut is meant (a demo, a drill)."""
+    policy: Policy = Policy()
+
+    def __post_init__(self) -> None:
+        if not REGION.fullmatch(self.region):
+            raise ValueError("region must be 1 to 32 of a-z, 0-9 and -")
+        if not ORIGIN.fullmatch(self.origin):
+            raise ValueError("origin must be a host name, with a path if need be, in lower case")
+        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", self.base_url):
+            raise ValueError("base_url must be an http or https address")
+        if not 0 <= self.port <= 65_535:
+            raise ValueError("port must be from 0 to 65535")
+
+
+class Folders(Struct, frozen=True):
+    """Where things lie below a deployment's folder."""
+
+    top: Path
+
+    @property
+    def settings(self) -> Path:
+        """The settings, for a person to edit."""
+        return self.top / "tocsin.toml"
+
+    @property
+    def journal(self) -> Path:
+        """The journal's database."""
+        return self.top / "journal" / "journal.sqlite"
+
+    @property
+    def keys(self) -> Path:
+        """The key folder; back it up sealed, and never beside the journal."""
+        return self.top / "keys"
+
+    @property
+    def bucket(self) -> Path:
+        """The public files."""
+        return self.top / "bucket"
+
+    @property
+    def trust(self) -> Path:
+        """What an app is built with."""
+        return self.top / "trust.json"
+
+
+def load_settings(folders: Folders) -> Settings:
+    """The settings of a deployment's folder.
+
+    Raises `Refused` if it is none, `Invalid` with the field at fault if the file is not right.
+    """
+    try:
+        text = folders.settings.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise Refused("no_deployment", f"there is no deployment in {folders.top}: make one by `tocsin init`") from None
+    except (OSError, UnicodeDecodeError):
+        raise Invalid(f"{folders.settings} can't be read") from None
+    try:
+        return msgspec.convert(tomllib.loads(text), Settings)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise Invalid(f"{folders.settings}: {error}") from None
+
+
+def settings_text(settings: Settings) -> str:
+    """`settings` as the text of a new `tocsin.toml`, with a word on each line that a person may want to change."""
+    return f"""# A deployment of tocsin. Every setting, with its unit and default: docs/operating/settings.md
+region = "{settings.region}"
+origin = "{settings.origin}"        # signs the heads; apps pin it
+base_url = "{settings.base_url}"    # where apps reach this server
+host = "{settings.host}"
+port = {settings.port}
+single_machine = {str(settings.single_machine).lower()}   # true: a journal without a durable disk is meant
+
+[policy]
+minimum_reports = {settings.policy.minimum_reports}          # reports that must wait before additions go out
+longest_wait_seconds = {settings.policy.longest_wait_seconds} # after this, additions go out whatever their number
+hold_back_quarters = {settings.policy.hold_back_quarters}       # random delay of a part, in quarter-hours
+self_reports = {str(settings.policy.self_reports).lower()}         # reports without a code
+"""

@@ -1,0 +1,22 @@
+"""What publication asks of a bucket, with the guarantees that its order of steps rests on."""
+
+from typing import Protocol
+
+
+class Bucket(Protocol):
+    """Named objects. Those made by `create` never change; a name changed by `replace` is only ever swapped whole.
+
+    Every method raises `Unavailable` if the store can't be reached or says no, and may then be called again.
+    """
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Makes object `name`, durable when this returns; False, and no change, if there is one of that name."""
+        ...
+
+    def replace(self, name: str, data: bytes, expected: bytes | None) -> bool:
+        """Compare-and-swap: durable when True; False, and no change, if `name` does not hold `expected`."""
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """The object, or None if there is none of that name."""
+        ...
