@@ -20,7 +20,7 @@ def apply_delta(records: Records, delta: KeysetDelta) -> Records:
     removed = np.zeros(len(delta.removals), RECORD)
     removed["key_data"] = delta.removals["key_data"]
     live = records[key_days(records) >= delta.first_day]
-    named = np.concatenate([removed, delta.additions, live])
+    named = np.concatenate([removed, delta.additions, live], dtype=RECORD)
     # One stable sort decides: of equal keys the first stands. A removal beats all, an addition the old record.
     order = key_order(named)
     keys = named["key_data"][order]

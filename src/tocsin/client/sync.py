@@ -75,8 +75,8 @@ def sync(state: SyncState | None, trust: Trust, now: int, fetch: Fetch) -> SyncS
 
     1 fetch the head; 2 verify its signature; 3 read its leaf; 4 judge its region and time; 5 compare it with `state`;
     6 fetch what leads to its set: the delta if `state` is in its window, else the dump, and the delta if that is older;
-    7 compare each file with its name in the leaf; 8 apply; 9 compare the set with the digest. Where a delta onto `state`
-    fails step 9 only, the dump is tried.
+    7 compare each file with its name in the leaf; 8 apply; 9 compare the set with the digest. Where the delta onto
+    `state` fails at step 9, the dump is tried.
 
     Raises `SyncRefused`; lets `Unavailable` of `fetch` pass. Either way `state` stands as it was.
     """

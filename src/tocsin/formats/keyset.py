@@ -172,7 +172,7 @@ def _decode_sections(cursor: "_Cursor") -> tuple[Records, Removals]:
             raise Invalid("the keys of a section are not ascending")
         additions.append(added)
         removals.append(removed)
-    return np.concatenate(additions), np.concatenate(removals)
+    return np.concatenate(additions, dtype=RECORD), np.concatenate(removals, dtype=REMOVAL)
 
 
 def _check(versions: tuple[Any, ...], additions: Records, removals: Removals) -> None:

@@ -1,0 +1,142 @@
+"""The keyset file: the page's vectors, and that its bytes have one form only."""
+
+import hashlib
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.formats.keyset_vectors import VECTORS, records, removals
+from tocsin.formats.keyset import (
+    REMOVAL,
+    KeysetDelta,
+    KeysetDump,
+    decode_keyset,
+    encode_delta,
+    encode_dump,
+)
+from tocsin.model.errors import Invalid
+from tocsin.model.keys import RECORD
+
+AT, FIRST_DAY = 20_000 * 86_400, 19_986
+
+
+def encode(file: KeysetDump | KeysetDelta) -> bytes:
+    return encode_delta(file) if isinstance(file, KeysetDelta) else encode_dump(file)
+
+
+def from_case(case: dict[str, Any], backwards: int = 1) -> KeysetDump | KeysetDelta:
+    added, removed = records(case["additions"])[::backwards], removals(case["removals"])[::backwards]
+    facts = (case["at"], case["first_day"], bytes.fromhex(case["set_digest"]))
+    if case["kind"] == "dump":
+        return KeysetDump(case["region"], case["to"], *facts, added)
+    return KeysetDelta(case["region"], case["from"], case["to"], *facts, added, removed)
+
+
+@pytest.mark.parametrize("case", VECTORS["files"], ids=lambda case: case["name"])
+def test_good_files_read_and_write(case: dict[str, Any]) -> None:
+    """Cases 4 and 5: an empty set is a valid file; the order of keys as they came tells nothing."""
+    data = bytes.fromhex(case["file"])
+    assert encode(from_case(case)) == data
+    assert encode(from_case(case, backwards=-1)) == data
+    decoded, expected = decode_keyset(data), from_case(case)
+    assert type(decoded) is type(expected)
+    for field in expected.__struct_fields__:
+        value, wanted = getattr(decoded, field), getattr(expected, field)
+        assert value.tolist() == wanted.tolist() if isinstance(wanted, np.ndarray) else value == wanted
+
+
+@pytest.mark.parametrize("case", VECTORS["bad_files"], ids=lambda case: case["name"])
+def test_bad_files_are_refused_for_their_reason(case: dict[str, Any]) -> None:
+    with pytest.raises(Invalid) as refusal:
+        decode_keyset(bytes.fromhex(case["file"]))
+    assert str(refusal.value) == case["refusal"]
+
+
+@pytest.mark.parametrize(
+    ("row", "gone"),
+    [
+        (("00" * 16, 19_990 * 144, 144, 4, -128, 0), []),
+        (("00" * 16, 19_990 * 144, 144, 1, 15, 0), []),
+        (("00" * 16, 19_985 * 144, 144, 1, -128, 0), []),
+        (("00" * 16, 19_990 * 144, 144, 1, -128, 0), [(19_990, "00" * 16)]),
+    ],
+    ids=["report type", "onset", "too old", "added and removed"],
+)
+def test_what_would_be_refused_is_not_written(row: tuple[Any, ...], gone: list[tuple[int, str]]) -> None:
+    with pytest.raises(Invalid):
+        encode_delta(KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), records([row]), removals(gone)))
+
+
+def test_first_day_itself_is_in() -> None:
+    """Case 17: the edge is in; the day before is refused (above)."""
+    row = ("00" * 16, FIRST_DAY * 144 + 143, 1, 1, -128, 0)
+    data = encode_dump(KeysetDump("utopia", 1, AT, FIRST_DAY, bytes(32), records([row])))
+    assert isinstance(dump := decode_keyset(data), KeysetDump) and len(dump.records) == 1
+
+
+def test_counts_that_lie_cost_no_memory() -> None:
+    case = next(case for case in VECTORS["bad_files"] if case["name"] == "all keys of the world announced")
+    data = bytes.fromhex(case["file"])
+    tracemalloc.start()
+    try:
+        with pytest.raises(Invalid):
+            decode_keyset(data)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+KEY_ROWS = st.lists(
+    st.tuples(
+        st.binary(min_size=16, max_size=16),
+        st.integers(FIRST_DAY * 144, (FIRST_DAY + 16) * 144),
+        st.integers(1, 144),
+        st.sampled_from([1, 2, 3]),
+        st.sampled_from([-128, -14, 0, 14]),
+        st.integers(0, 255),
+    ),
+    max_size=12,
+    unique_by=lambda row: row[0],
+)
+
+
+@given(rows=KEY_ROWS, split=st.integers(0, 12), versions=st.tuples(st.integers(0, 2**63), st.integers(0, 2**63)))
+def test_decoding_inverts_encoding(rows: list[tuple[Any, ...]], split: int, versions: tuple[int, int]) -> None:
+    added = np.array(rows[split:], RECORD)
+    removed = np.array([(FIRST_DAY + number % 3, row[0]) for number, row in enumerate(rows[:split])], REMOVAL)
+    before, after = sorted(versions)
+    delta = KeysetDelta("utopia", before, after, AT, FIRST_DAY, bytes(32), added, removed)
+    data = encode_delta(delta)
+    decoded = decode_keyset(data)
+    assert isinstance(decoded, KeysetDelta)
+    assert sorted(decoded.additions.tolist()) == sorted(added.tolist())
+    assert sorted(decoded.removals.tolist()) == sorted(removed.tolist())
+    assert encode_delta(decoded) == data
+
+
+@given(
+    st.sampled_from([bytes.fromhex(case["file"]) for case in VECTORS["files"]]),
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), max_size=4),
+    st.integers(0, 40),
+)
+def test_any_bytes_have_one_form_or_are_refused(data: bytes, writes: list[tuple[int, int]], cut: int) -> None:
+    """What decodes, checksum made right, encodes to the very same bytes: there is no second spelling of a set."""
+    body = bytearray(data[: len(data) - 32 - cut])
+    for place, value in writes:
+        body[place % len(body)] = value
+    damaged = bytes(body) + hashlib.sha256(body).digest()
+    try:
+        decoded = decode_keyset(damaged)
+    except Invalid:
+        return
+    assert encode(decoded) == damaged
+
+
+@given(st.binary(max_size=200))
+def test_foreign_bytes_are_invalid(data: bytes) -> None:
+    with pytest.raises(Invalid):
+        decode_keyset(data)
