@@ -21,7 +21,7 @@ from tocsin.model.errors import Invalid
 HEAD_NAME: Final = "v1/head"
 """The name of the one mutable public object."""
 MAX_LEAF_BYTES: Final = 2048
-"""More than any legal leaf takes: with the longest numbers and all four profiles it has 1,684."""
+"""More than any legal leaf takes: the longest, with all four profiles, has 1,558."""
 HASH_BYTES: Final = 32
 _MAX_U64: Final = 2**64 - 1
 

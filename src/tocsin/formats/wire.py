@@ -46,6 +46,8 @@ _Bytes = Annotated[
 _Bytes32 = Annotated[
     str,
     Meta(
+        min_length=43,
+        max_length=43,
         description="32 bytes in canonical, unpadded base64url.",
         extra_json_schema={"pattern": "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$"},
     ),
