@@ -115,6 +115,11 @@ def test_bad_notes(case: dict[str, Any]) -> None:
         verify_note(case["note"].encode(), [OWN, WITNESS])
 
 
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in HEADS["bad_vkeys"]])
+def test_bad_verifier_keys(case: dict[str, Any]) -> None:
+    assert is_refused(case["vkey"])
+
+
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in HEADS["bad_heads"]])
 def test_signed_texts_that_are_no_head_of_this_origin(case: dict[str, Any]) -> None:
     text = verify_note(case["note"].encode(), [OWN])

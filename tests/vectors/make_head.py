@@ -50,7 +50,7 @@ def good() -> dict[str, str]:
 
 def bad_notes() -> dict[str, str]:
     forged = line(ORIGIN, SEED, TEXT + "x\n")
-    short = base64.b64encode(key_id(ORIGIN, SEED)).decode()
+    short = base64.b64encode(key_id("stranger", STRANGER_SEED)).decode()
     return {
         "nothing": "",
         "no signature": TEXT,
@@ -70,11 +70,30 @@ def bad_notes() -> dict[str, str]:
         "hyphen for the dash": f"{TEXT}\n{OWN.replace(chr(0x2014), '-')}",
         "two spaces": f"{TEXT}\n{OWN.replace(' ', '  ', 1)}",
         "signature without a key name": f"{TEXT}\n\u2014  {OWN.split()[2]}\n",
-        "no signature after the key ID": f"{TEXT}\n{OWN}\u2014 {ORIGIN} {short}\n",
+        "no signature after the key ID": f"{TEXT}\n{OWN}\u2014 stranger {short}\n",
         "base64url": f"{TEXT}\n{OWN}\u2014 other -_-_-_-_\n",
         "carriage returns": f"{TEXT}\n{OWN}".replace("\n", "\r\n"),
         "a tab": f"{TEXT}\t\n\n{OWN}",
         "101 lines": f"{TEXT}\n{STRANGER * 100}{OWN}",
+    }
+
+
+def bad_vkeys() -> dict[str, str]:
+    own, (name, identifier, typed_key) = vkey(ORIGIN, SEED), vkey(ORIGIN, SEED).split("+", 2)
+    other_type = base64.b64encode(b"\x04" + public(SEED)).decode()
+    return {
+        "nothing": "",
+        "no key": f"{name}+{identifier}",
+        "no ID": f"{name}+{typed_key}",
+        "no name": own.removeprefix(name),
+        "another name": own.replace(name, "other"),
+        "ID in capitals": own.replace(identifier, identifier.upper()),
+        "ID of another key": own.replace(identifier, key_id(ORIGIN, WITNESS_SEED).hex()),
+        "another type": own.replace(typed_key, other_type),
+        "key of 31 bytes": own.replace(typed_key, base64.b64encode(b"\x01" + public(SEED)[:-1]).decode()),
+        "line feed at the end": own + "\n",
+        "white space in the name": own.replace(name, "a b"),
+        "private key of another convention": f"PRIVATE+KEY+{own}",
     }
 
 
@@ -108,6 +127,7 @@ def vectors() -> dict[str, object]:
         "text": TEXT,
         "leaf": LEAF,
         "signed": signed(TEXT),
+        "bad_vkeys": [{"name": name, "vkey": bad} for name, bad in bad_vkeys().items()],
         "good": listed(good()),
         "bad_notes": listed(bad_notes()),
         "bad_heads": listed(bad_heads()),
