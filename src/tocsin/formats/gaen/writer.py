@@ -18,7 +18,7 @@ from tocsin.formats.gaen.schema import (
     TEKSignatureList,
     TemporaryExposureKeyExport,
 )
-from tocsin.model.keys import Records, ReportType, sorted_by_key
+from tocsin.model.keys import RECORD, Records, ReportType, sorted_by_key
 from tocsin.model.policy import SignatureInfo
 
 
@@ -45,7 +45,7 @@ def revisions(changed: Records, removed: Records) -> Records:
     """An export's `revised_keys`: `changed` as they are now, and `removed` as they were published, but REVOKED."""
     revoked = removed.copy()
     revoked["report_type"] = ReportType.REVOKED
-    return np.concatenate([changed, revoked])
+    return np.concatenate([changed, revoked], dtype=RECORD)  # numpy alone would turn the byte order
 
 
 def export_parts(

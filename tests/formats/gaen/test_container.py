@@ -1,0 +1,133 @@
+"""Zips: other programs read ours; theirs are read strictly, and the hostile ones are refused."""
+
+import subprocess
+import sys
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.formats.gaen.material import VECTORS
+from tocsin.formats.gaen.container import read_members, write_members
+from tocsin.formats.gaen.reader import LIMITS, MAX_EXPORT_BYTES, read_zip
+from tocsin.model.errors import Invalid
+
+SANE_AND_PLAIN = {"normal_deflate.zip", "nosubdir.zip"}
+"""The rest of the sane ones use Zip64, or inflate to more than they say: no export needs either."""
+
+
+class AnyName(dict[str, int]):
+    """Limits that let every name pass, so that the structure alone decides."""
+
+    def get(self, name: str, default: object = None) -> int:
+        return 1 << 20
+
+
+@pytest.mark.parametrize("vector", VECTORS["refused_zips"], ids=lambda vector: vector["name"])
+def test_refused_for_its_own_reason(vector: dict[str, str]) -> None:
+    with pytest.raises(Invalid) as refusal:
+        read_zip(bytes.fromhex(vector["zip"]))
+    assert str(refusal.value) == vector["refusal"]
+
+
+def test_hostile_zips_are_refused_whatever_their_names(shared: Path) -> None:
+    paths = sorted((shared / "data" / "zip-hostile" / "reject").iterdir())
+    assert len(paths) == 18
+    for path in paths:
+        with pytest.raises(Invalid):
+            read_members(path.read_bytes(), AnyName())
+        with pytest.raises(Invalid):
+            read_zip(path.read_bytes())
+
+
+def test_sane_zips_are_no_exports(shared: Path) -> None:
+    paths = sorted((shared / "data" / "zip-hostile" / "accept").iterdir())
+    assert len(paths) == 5
+    for path in paths:
+        with pytest.raises(Invalid):
+            read_zip(path.read_bytes())
+        if path.name in SANE_AND_PLAIN:
+            assert len(read_members(path.read_bytes(), AnyName())) == 1
+
+
+def test_ours_are_read_by_another_program() -> None:
+    members = {"export.bin": b"b" * 1000, "export.sig": b"s"}
+    with zipfile.ZipFile(BytesIO(write_members(members))) as archive:
+        assert archive.namelist() == ["export.bin", "export.sig"]
+        assert {name: archive.read(name) for name in members} == members
+        assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_DEFLATED}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_streamed_zips_are_read(method: int) -> None:
+    """Real servers stream: sizes stand behind the member, in a data descriptor."""
+
+    class Pipe(BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def seek(self, *_: int) -> int:
+            raise OSError
+
+        def tell(self) -> int:
+            raise OSError
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w", method) as archive:
+        archive.writestr("export.sig", b"signature")
+        archive.writestr("export.bin", b"export")
+    assert read_zip(pipe.getvalue()) == (b"export", b"signature")
+
+
+def test_a_zip_that_unpacks_to_too_much_is_refused_in_little_memory() -> None:
+    """Run apart, so that the peak of memory is this reader's own."""
+    bomb = (
+        "import resource, zlib\n"
+        "from tocsin.formats.gaen import container, reader\n"
+        "from tocsin.model.errors import Invalid\n"
+        "member = bytes(reader.MAX_EXPORT_BYTES + 1)\n"
+        "zipped = container.write_members({'export.bin': member, 'export.sig': b''})\n"
+        "lying = zipped.replace(len(member).to_bytes(4, 'little'), (60_000).to_bytes(4, 'little'))\n"
+        "del member\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "for data in (zipped, lying):\n"
+        "    try:\n"
+        "        reader.read_zip(data)\n"
+        "    except Invalid as error:\n"
+        "        print(error)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 4096)\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", bomb], capture_output=True, text=True, check=True).stdout
+    assert answer.splitlines() == [
+        "a member of the zip is larger than it may be",
+        "a member of the zip is damaged",
+        "True",
+    ]
+
+
+def test_limits_are_of_a_size_that_a_phone_can_hold() -> None:
+    assert MAX_EXPORT_BYTES >= 500_000 * 36, "the reference server's largest file must pass"
+    assert sum(LIMITS.values()) < 64 << 20
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_give_members_or_invalid(data: bytes) -> None:
+    with pytest.raises(Invalid):
+        read_zip(data)
+
+
+@given(st.data())
+def test_a_changed_byte_gives_the_members_or_invalid(data: st.DataObject) -> None:
+    whole = write_members({"export.bin": b"export" * 9, "export.sig": b"signature"})
+    at = data.draw(st.integers(0, len(whole) - 1))
+    changed = bytearray(whole)
+    changed[at] ^= data.draw(st.integers(1, 255))
+    try:
+        members = read_zip(bytes(changed))
+    except Invalid:
+        return
+    assert members == (b"export" * 9, b"signature"), "a date or an attribute may change, the bytes may not"
