@@ -23,6 +23,11 @@ class Columns:
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self._arrays[name][: self.count]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns there are."""
+        return tuple(self._arrays)
+
     def extend(self, rows: int) -> slice:
         """Adds `rows` rows of zeros and returns where they are. Cost: amortised one copy."""
         start, self.count = self.count, self.count + rows

@@ -1,0 +1,236 @@
+"""Laws of publication over random histories: every version is kept here, and what the ledger says is compared with it.
+
+The ledger keeps three version numbers a key and no old version; this test keeps all versions and does the sums anew.
+"""
+
+import hypothesis.strategies as st
+import numpy as np
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.builders import Story, key, report_call
+from tocsin.client.apply import apply_delta
+from tocsin.formats.keyset import REMOVAL, KeysetDelta, decode_keyset, encode_delta
+from tocsin.formats.set_digest import canonical, set_digest
+from tocsin.ledger.fold import fold
+from tocsin.ledger.queries import changes, live_rows
+from tocsin.ledger.state import Ledger
+from tocsin.model.base64url import decode
+from tocsin.model.calls import Verdict
+from tocsin.model.events import Published, Target
+from tocsin.model.keys import RECORD, Records, key_days, key_ends, unheld_release
+from tocsin.model.policy import Policy
+from tocsin.model.times import EMBARGO_SECONDS, INTERVALS_PER_DAY, Instant, day_of
+from tocsin.publication.plan import plan
+from tocsin.rules import corrections
+
+POLICY = Policy(minimum_reports=2, longest_wait_seconds=3600, useful_days=3)
+KEY_NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
+"""Few keys, so that several reports hold the same one; intervals are drawn apart from them."""
+
+
+class Version:
+    """One version as phones hold it."""
+
+    def __init__(self, number: int, at: int, first_day: int, records: Records) -> None:
+        self.number = number
+        self.at = at
+        self.first_day = first_day
+        self.records = canonical(records)
+        self.by_key = {record["key_data"].tobytes(): record.tobytes() for record in records}
+        self.days = dict(zip(self.by_key, key_days(records).tolist(), strict=True))
+
+
+class Histories(RuleBasedStateMachine):
+    @initialize()
+    def found(self) -> None:
+        self.story = Story(POLICY)
+        self.story.batch(self.story.provider("one"))
+        self.story.batch(self.story.provider("two"))
+        self.serials = [0, 0, 0]
+        self.reports: list[tuple[str, int]] = []
+        self.objections: list[int] = []
+        self.versions = [Version(0, self.story.ledger.founded_at, 0, np.empty(0, RECORD))]
+        self.dead: set[bytes] = set()
+        self._once_public: set[int] = set()
+
+    @rule(
+        batch=st.sampled_from([1, 2]),
+        keys=st.dictionaries(KEY_NAMES, st.integers(0, 4), min_size=1, max_size=3),
+        period=st.sampled_from([144, 100]),
+        hold=st.integers(0, 3),
+    )
+    def report(self, batch: int, keys: dict[str, int], period: int, hold: int) -> None:
+        story = self.story
+        name = f"phone {len(self.reports)}"
+        today = day_of(story.now)
+        starts = {}
+        for key_name, days_ago in keys.items():  # one key a day: they do not overlap
+            starts.setdefault((today - days_ago) * INTERVALS_PER_DAY, key_name)
+        sent = [key(key_name, start, period) for start, key_name in sorted(starts.items())]
+        self.serials[batch] += 1
+        judgement = story.judge_report(
+            report_call(name, sent), story.card(batch, self.serials[batch]), holds=[hold] * 30
+        )
+        if judgement.draft is None:
+            assert judgement.answer.verdict in (Verdict.NO_KEY_LEFT, Verdict.CODE_CUT_OFF)
+            return
+        self.reports.append((name, story.append(judgement.draft)))
+
+    @precondition(lambda self: self.reports)
+    @rule(data=st.data())
+    def withdraw(self, data: st.DataObject) -> None:
+        name, sequence = data.draw(st.sampled_from(self.reports))
+        ledger = self.story.ledger
+        owned = self._public_under(ledger, sequence)
+        self.story.withdraw(name)
+        self.dead |= owned
+
+    @rule(batch=st.sampled_from([1, 2]), first=st.integers(0, 6), back=st.sampled_from([None, 0, 1800, 86_400]))
+    def revoke_serials(self, batch: int, first: int, back: int | None) -> None:
+        since = None if back is None else Instant(self.story.now - back)
+        self.objections.append(self.story.revoke(Target(batch=batch, first=first, last=first + 2), since))
+
+    @rule(provider=st.sampled_from([1, 2]), back=st.sampled_from([None, 1800]))
+    def revoke_provider(self, provider: int, back: int | None) -> None:
+        since = None if back is None else Instant(self.story.now - back)
+        self.objections.append(self.story.revoke(Target(provider=provider), since))
+
+    @precondition(lambda self: self.reports)
+    @rule(data=st.data())
+    def roll_back(self, data: st.DataObject) -> None:
+        chosen = data.draw(st.sets(st.sampled_from([sequence for _, sequence in self.reports]), min_size=1, max_size=3))
+        withdrawn = self.story.ledger.reports["withdrawn"]
+        if not withdrawn.all() and any(not withdrawn[self._index(sequence)] for sequence in chosen):
+            self.objections.append(self.story.rollback(*chosen))
+
+    @precondition(lambda self: self.objections)
+    @rule(data=st.data())
+    def reinstate(self, data: st.DataObject) -> None:
+        objection = data.draw(st.sampled_from(self.objections))
+        self.objections.remove(objection)
+        self.story.reinstate(objection)
+
+    @rule()
+    def pause_or_resume(self) -> None:
+        ledger, by = self.story.ledger, self.story.by()
+        self.story.append(corrections.resume(ledger, by) if ledger.paused else corrections.pause(ledger, by))
+
+    @rule(steps=st.sampled_from([1, 1, 2, 8, 48, 96]))
+    def publish(self, steps: int) -> None:
+        story = self.story
+        story.wait(900 * steps)
+        draft = plan(story.ledger, POLICY, story.now, 1)
+        assert draft is not None and plan(story.ledger, POLICY, story.ledger.founded_at, 1) is None
+        body = draft.body
+        assert isinstance(body, Published)
+        before = self.versions[-1]
+        waited = self._longest_wait_over(body.at)
+        story.append(draft)
+        version = Version(body.version, body.at, body.first_day, self._live(story.ledger))
+        self._judge(before, version, body, waited)
+        self.versions.append(version)
+        for since in range(len(self.versions)):
+            self._judge_delta(since)
+
+    # --- what is compared --------------------------------------------------------------------------------------------
+
+    def _judge(self, before: Version, version: Version, body: Published, waited: bool) -> None:
+        ledger = self.story.ledger
+        assert decode(body.set_digest) == set_digest(ledger.region, version.records)
+        assert (key_ends(version.records) + EMBARGO_SECONDS <= body.at).all(), "public before its end + 2 h"
+        assert (key_days(version.records) >= body.first_day).all()
+        assert not self.dead & version.by_key.keys(), "a withdrawn key came back"
+        assert version.by_key.keys() <= self._held_by_standing_reports(), "public, and nobody stands for it"
+        fresh = {move.report for move in body.entering} - self._once_public
+        if fresh:
+            assert not ledger.paused
+            assert len(fresh) >= POLICY.minimum_reports or waited
+        if ledger.paused:
+            assert version.by_key.items() <= before.by_key.items(), "something was added during a pause"
+        self._once_public |= {move.report for move in body.entering}
+
+    def _judge_delta(self, since: int) -> None:
+        """The delta law over [since, now] against all the versions in between."""
+        last, window = self.versions[-1], self.versions[since:]
+        told = changes(self.story.ledger, since, last.first_day)
+        additions = {
+            key_data: record
+            for key_data, record in last.by_key.items()
+            if any(version.by_key.get(key_data) != record for version in window)
+        }
+        assert {record["key_data"].tobytes(): record.tobytes() for record in told.additions} == additions
+        removals = {
+            key_data
+            for version in window
+            for key_data, day in version.days.items()
+            if day >= last.first_day and key_data not in last.by_key
+        }
+        assert {record["key_data"].tobytes() for record in told.removals} == removals
+        first_seen = {
+            key_data: next(version.number for version in self.versions if key_data in version.by_key)
+            for key_data in additions
+        }
+        assert first_seen == {
+            record["key_data"].tobytes(): first
+            for record, first in zip(told.additions, told.first_entered.tolist(), strict=True)
+        }
+        removed = np.empty(len(told.removals), REMOVAL)
+        removed["day"], removed["key_data"] = key_days(told.removals), told.removals["key_data"]
+        region, digest = self.story.ledger.region, set_digest(self.story.ledger.region, last.records)
+        delta = decode_keyset(
+            encode_delta(
+                KeysetDelta(region, since, last.number, last.at, last.first_day, digest, told.additions, removed)
+            )
+        )
+        assert isinstance(delta, KeysetDelta)
+        for version in window:
+            assert apply_delta(version.records, delta).tobytes() == last.records.tobytes()
+
+    def _live(self, ledger: Ledger) -> Records:
+        return ledger.keys["record"][live_rows(ledger, ledger.versions[-1].first_day)]
+
+    def _index(self, sequence: int) -> int:
+        return int(np.searchsorted(self.story.ledger.reports["sequence"], sequence))
+
+    def _public_under(self, ledger: Ledger, sequence: int) -> set[bytes]:
+        """The keys that are public under this report in the newest version."""
+        if not ledger.versions:
+            return set()
+        rows = live_rows(ledger, ledger.versions[-1].first_day)
+        mine = rows[ledger.keys["report"][rows] == self._index(sequence)]
+        return set(ledger.keys["record"]["key_data"][mine].tolist())
+
+    def _held_by_standing_reports(self) -> set[bytes]:
+        ledger = self.story.ledger
+        reports, keys = ledger.reports, ledger.keys
+        standing = (reports["objections"] == 0) & ~reports["withdrawn"]
+        return set(keys["record"]["key_data"][standing[keys["report"]]].tolist())
+
+    def _longest_wait_over(self, at: int) -> bool:
+        """Whether some never-public key has waited for the longest wait, by the sums of this test."""
+        ledger = self.story.ledger
+        for event in self.story.events:
+            if event.content is None or event.sequence in self._once_public:
+                continue
+            for row in event.content.keys:
+                end = int(key_ends(row["record"].reshape(1))[0])
+                released = unheld_release(event.body.received_at, end) + 900 * event.body.hold[row["position"]]
+                if released + POLICY.longest_wait_seconds <= at:
+                    return True
+        return ledger.paused
+
+    @invariant()
+    def folds_alike_in_pieces_and_at_once(self) -> None:
+        if not hasattr(self, "story"):
+            return
+        whole = Ledger()
+        fold(whole, self.story.events)
+        ours = self.story.ledger
+        for table, other in ((ours.keys, whole.keys), (ours.reports, whole.reports)):
+            for name in table.names:
+                assert table[name].tobytes() == other[name].tobytes()
+        assert (whole.sequence, whole.paused, whole.stints) == (ours.sequence, ours.paused, ours.stints)
+        assert [version.set_digest for version in whole.versions] == [v.set_digest for v in ours.versions]
+
+
+TestHistories = Histories.TestCase
