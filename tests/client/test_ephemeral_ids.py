@@ -12,6 +12,7 @@ from tocsin.client.ephemeral_ids import (
     rolling_proximity_identifier_key,
     rolling_proximity_identifiers,
 )
+from tocsin.formats.gaen.reader import decode_export
 from tocsin.model.keys import RECORD, Records
 from tocsin.model.times import INTERVAL_SECONDS
 
@@ -65,5 +66,8 @@ def test_the_vectors_are_those_recorded(shared: Path) -> None:
     assert all(recorded["crypto"][name] == CRYPTO[name] for name in ("tek", "rpik", "aemk", "metadata"))
     assert all(recorded["matching"][name] == MATCHING[name] for name in ("tek", "interval", "rpi"))
     assert recorded["sources"][GAEN["repository"]] == GAEN["commit"]
+    near = decode_export(bytes.fromhex(recorded["matching"]["export_bin_hex"])).keys
+    fields = ("key_data", "rolling_start_interval_number", "rolling_period")
+    assert [[key.hex(), *numbers] for key, *numbers in near[list(fields)].tolist()] == MATCHING["keys"]
     padded = recorded["crypto"]["rows"][0]["padded_data"]
     assert padded == (b"EN-RPI" + bytes(6) + CRYPTO["rows"][0][0].to_bytes(4, "little")).hex()

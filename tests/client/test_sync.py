@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ from tests.client.bucket_simulator import OTHER_KEY, REGION, TRUST, BucketSimula
 from tocsin.client.state import SyncState, encode_state
 from tocsin.client.sync import MAX_HEAD_BYTES, SyncReason, SyncRefused, next_sync_at, sync
 from tocsin.formats.keyset import encode_delta, encode_dump
-from tocsin.formats.leaf import HEAD_NAME, ProfileFiles
+from tocsin.formats.leaf import HEAD_NAME, Delta, Dump, ProfileFiles
 from tocsin.formats.set_digest import canonical, set_digest
 from tocsin.model.errors import Unavailable
 from tocsin.model.times import DAY_SECONDS
@@ -70,6 +71,30 @@ def test_next_sync_is_the_delta_alone(bucket: BucketSimulator, state: SyncState)
     held = synced(bucket, state)
     assert held.records.tobytes() == canonical(bucket.records(3)).tobytes()
     assert [name for name, _ in bucket.fetched] == [HEAD_NAME, bucket.name_of("delta")]
+
+
+def test_the_window_begins_with_its_first_version() -> None:
+    """At the window's first version the delta will do; a version before it the dump is needed."""
+    bucket = BucketSimulator(dump_every=5, window=2)
+    phones = []
+    for number in range(1, 7):
+        bucket.publish([row(number), row(number + 1)])
+        phones.append(synced(bucket))
+    bucket.publish([row(9)])  # dump at 6, delta 5 to 7
+    for version, requests in ((4, ["dump", "delta"]), (5, ["delta"]), (6, ["delta"])):
+        bucket.fetched.clear()
+        assert synced(bucket, phones[version - 1]).version == 7
+        assert [name for name, _ in bucket.fetched[1:]] == [bucket.name_of(kind) for kind in requests]
+
+
+def test_a_delta_that_ends_too_early_is_passed_over(bucket: BucketSimulator, state: SyncState) -> None:
+    leaf = bucket.leaf
+    (files,) = leaf.profiles
+    newest = Dump(3, bucket.put(encode_dump(bucket.dump(3))))
+    ended = Delta(1, 2, bucket.put(encode_delta(bucket.delta(1, 2))))
+    bucket.put_head(msgspec.structs.replace(leaf, profiles=(msgspec.structs.replace(files, dump=newest, delta=ended),)))
+    for held in (state, None):
+        assert synced(bucket, held).records.tobytes() == canonical(bucket.records(3)).tobytes()
 
 
 def test_no_news_is_the_same_state_and_one_request(bucket: BucketSimulator) -> None:
@@ -312,6 +337,25 @@ def test_a_delta_that_says_other_than_its_head_is_refused(
 def test_a_dump_that_says_other_than_its_head_is_refused(bucket: BucketSimulator, forgery: Forgery) -> None:
     bucket.put_keyset(bucket.leaf, dump=forgery(bucket))
     assert refused(bucket, None) == SyncReason.MALFORMED
+
+
+@pytest.mark.parametrize(
+    "fields", [{"at": 0}, {"first_day": 0}, {"set_digest": bytes(32)}], ids=lambda fields: str(*fields)
+)
+def test_a_dump_of_the_heads_version_says_what_the_head_says(fields: dict[str, Any]) -> None:
+    bucket = BucketSimulator()
+    bucket.publish([row(1)])
+    bucket.put_keyset(bucket.leaf, dump=encode_dump(msgspec.structs.replace(bucket.dump(1), **fields)))
+    assert refused(bucket, None) == SyncReason.MALFORMED
+
+
+def test_a_length_that_is_not_the_files_is_refused(bucket: BucketSimulator) -> None:
+    leaf = bucket.leaf
+    (files,) = leaf.profiles
+    assert files.dump is not None
+    longer = Dump(1, msgspec.structs.replace(files.dump.file, length=files.dump.file.length + 1))
+    bucket.put_head(msgspec.structs.replace(leaf, profiles=(msgspec.structs.replace(files, dump=longer),)))
+    assert refused(bucket, None) == SyncReason.WRONG_DIGEST
 
 
 def test_a_head_that_names_no_way_to_its_version_is_refused(bucket: BucketSimulator, state: SyncState) -> None:
