@@ -6,6 +6,7 @@ Two groups were made by others and are carried over with their source: ``referen
 
 import struct
 import zlib
+from typing import Any, NamedTuple
 
 SERVER = "google/exposure-notifications-server"
 HEADER = b"EK Export v1    "
@@ -81,20 +82,55 @@ def key(first_byte: int, **fields: int | str | None) -> Key:
     return dict(zip(KEY_FIELDS, values, strict=True)) | fields
 
 
-def zip_member(name: bytes, data: bytes, offset: int) -> tuple[bytes, bytes]:
-    """A stored member and its entry in the central directory."""
-    middle = struct.pack("<5H3L2H", 20, 0, 0, 0, 33, zlib.crc32(data), len(data), len(data), len(name), 0)
-    entry = b"PK\1\2" + struct.pack("<H", 20) + middle + struct.pack("<3H2L", 0, 0, 0, 0, offset) + name
-    return b"PK\3\4" + middle + name + data, entry
+class Member(NamedTuple):
+    """A member of a zip, sound unless told otherwise. `packed` None: stored as it is."""
+
+    name: str
+    data: bytes
+    packed: bytes | None = None
+    flags: int = 0
+    extra: bytes = b""
+    local_extra: bytes = b""
+    comment: bytes = b""
+    claimed_size: int | None = None
 
 
-def zip_file(*members: tuple[str, bytes], prefix: bytes = b"", comment: bytes = b"") -> bytes:
+def zip_member(member: Member, offset: int) -> tuple[bytes, bytes]:
+    """A member's bytes, and its entry in the central directory."""
+    name, packed = member.name.encode(), member.data if member.packed is None else member.packed
+    size = len(member.data) if member.claimed_size is None else member.claimed_size
+    method = 0 if member.packed is None else 8
+    middle = struct.pack("<5H3L", 20, member.flags, method, 0, 33, zlib.crc32(member.data), len(packed), size)
+    local = b"PK\3\4" + middle + struct.pack("<2H", len(name), len(member.local_extra)) + name + member.local_extra
+    lengths = struct.pack("<3H", len(name), len(member.extra), len(member.comment))
+    entry = b"PK\1\2" + struct.pack("<H", 20) + middle + lengths + struct.pack("<2H2L", 0, 0, 0, offset)
+    return local + packed, entry + name + member.extra + member.comment
+
+
+def zip_file(
+    *members: Member,
+    prefix: bytes = b"",
+    between: bytes = b"",
+    padding: bytes = b"",
+    disks: tuple[int, int] = (0, 0),
+    here: int = 0,
+    comment_bytes: int = 0,
+) -> bytes:
+    """A zip. `here`: added to the number of entries on this disk; `padding` follows the directory's entries."""
     body, directory = prefix, b""
-    for name, data in members:
-        member, entry = zip_member(name.encode(), data, len(body))
-        body, directory = body + member, directory + entry
-    end = struct.pack("<4H2LH", 0, 0, len(members), len(members), len(directory), len(body), len(comment))
-    return body + directory + b"PK\5\6" + end + comment
+    for member in members:
+        data, entry = zip_member(member, len(body))
+        body, directory = body + data, directory + entry
+    body, directory = body + between, directory + padding
+    count = len(members)
+    end = struct.pack("<4H2LH", *disks, count + here, count, len(directory), len(body), comment_bytes)
+    return body + directory + b"PK\5\6" + end
+
+
+def deflated(data: bytes, *, whole: bool = True) -> bytes:
+    """`data` as deflate packs it; not `whole`: flushed, but without the block that ends it."""
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(data) + packer.flush(zlib.Z_FINISH if whole else zlib.Z_SYNC_FLUSH)
 
 
 def good_exports() -> list[dict[str, object]]:
@@ -207,48 +243,64 @@ def bad_exports() -> list[dict[str, str]]:
 def bad_zips() -> list[dict[str, str]]:
     """Zips that a reader must refuse, and why; all but the named fault is in order."""
     export = export_bin([key(1)], [], [("310", "v1")])
-    first, second = ("export.bin", export), ("export.sig", b"")
+    first, second = Member("export.bin", export), Member("export.sig", b"")
+    no_zip = "not a zip, or a damaged one"
     wrong_name = "the zip holds a member under a name that no export has"
     lacking = "the zip lacks export.bin or export.sig"
     stray = "the zip has bytes that belong to no member, or members that overlap"
     unfit = "the zip's directory does not fit the zip"
+    feature = "the zip uses a feature that no export needs"
+    damaged = "a member of the zip is damaged"
+    bad_extra = "the zip has a damaged extra field"
+    unicode_path = struct.pack("<2H", 0x7075, 5) + b"\1abcd"
     good = zip_file(first, second)
+
+    def with_bin(**changes: Any) -> bytes:
+        return zip_file(first._replace(**changes), second)
+
     cases = [
-        ("empty file", b"", "not a zip, or a damaged one"),
+        ("empty file", b"", no_zip),
         ("no export.sig", zip_file(first), lacking),
         ("no export.bin", zip_file(second), lacking),
         ("export.bin twice", zip_file(first, first, second), "the zip holds a member twice"),
-        ("upper case", zip_file(("EXPORT.BIN", export), second), wrong_name),
-        ("in a folder", zip_file(("a/export.bin", export), ("a/export.sig", b"")), wrong_name),
-        ("a fourth kind of member", zip_file(first, second, ("readme.txt", b"")), wrong_name),
+        ("upper case", with_bin(name="EXPORT.BIN"), wrong_name),
+        ("in a folder", with_bin(name="a/export.bin"), wrong_name),
+        ("a fourth kind of member", zip_file(first, second, Member("readme.txt", b"")), wrong_name),
         ("bytes before the first member", zip_file(first, second, prefix=b"PK\3\4"), stray),
-        ("bytes after the end", good + b"\0", "not a zip, or a damaged one"),
-        ("a comment", zip_file(first, second, comment=b"hello"), "not a zip, or a damaged one"),
+        ("bytes after the last member", zip_file(first, second, between=b"PK"), stray),
+        ("bytes in the directory", zip_file(first, second, padding=b"PK"), unfit),
+        ("bytes after the end", good + b"\0", no_zip),
+        ("a comment", zip_file(first, second, comment_bytes=5) + b"hello", no_zip),
+        ("a comment that is not there", zip_file(first, second, comment_bytes=5), unfit),
+        ("directory of a size that it has not", good[:-10] + struct.pack("<L", 1) + good[-6:], unfit),
         ("directory cut short", good[:-40] + good[-22:], unfit),
-        ("one byte of export.bin changed", good.replace(HEADER, b"XK Export v1    "), "a member of the zip is damaged"),
+        ("other number of members here and in all", zip_file(first, second, here=1), unfit),
+        ("second disk", zip_file(first, second, disks=(1, 0)), unfit),
+        ("directory on a second disk", zip_file(first, second, disks=(0, 1)), unfit),
+        ("encrypted", with_bin(flags=0x0001), feature),
+        ("member with a comment", with_bin(comment=b"hello"), feature),
+        ("another name in the directory's extra field", with_bin(extra=unicode_path), feature),
+        ("another name in the member's extra field", with_bin(local_extra=unicode_path), feature),
+        ("extra field cut short", with_bin(extra=unicode_path[:-1]), bad_extra),
+        ("extra field of three bytes", with_bin(extra=b"UT\5"), bad_extra),
+        ("one byte of export.bin changed", good.replace(HEADER, b"XK Export v1    "), damaged),
+        ("bytes after the end of the deflated", with_bin(packed=deflated(export) + b"PK"), damaged),
+        ("deflated without an end", with_bin(packed=deflated(export, whole=False)), damaged),
+        ("deflated to more than it says", with_bin(packed=deflated(export), claimed_size=len(export) - 1), damaged),
+        ("not deflated at all", with_bin(packed=b"\xff" * 99), damaged),
         (
             "local record names another member",
             good.replace(b"export.bin", b"export.bim", 1),
             "the zip tells two different things of a member",
         ),
         (
-            "zeros compressed beyond reason",
-            bomb(),
+            "compressed beyond reason",
+            with_bin(claimed_size=16_000_000),
             "a member of the zip is compressed beyond reason",
         ),
-        (
-            "a claim of 4 GiB",
-            good.replace(struct.pack("<2L", len(export), len(export)), struct.pack("<2L", len(export), 2**32 - 1)),
-            "a member of the zip is larger than it may be",
-        ),
+        ("a claim of 4 GiB", with_bin(claimed_size=2**32 - 1), "a member of the zip is larger than it may be"),
     ]
     return [{"name": name, "zip": data.hex(), "refusal": refusal} for name, data, refusal in cases]
-
-
-def bomb() -> bytes:
-    """A directory that claims sixteen million bytes for the 144 that are there."""
-    stored = zip_file(("export.bin", bytes(144)), ("export.sig", b""))
-    return stored.replace(struct.pack("<2L", 144, 144), struct.pack("<2L", 144, 16_000_000))
 
 
 def reference_encoding() -> dict[str, object]:

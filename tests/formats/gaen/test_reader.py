@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.formats.gaen.material import VECTORS, manifest
 from tocsin.formats.gaen.key_fields import encode_keys
-from tocsin.formats.gaen.reader import Export, decode_export, decode_signature_list, read_zip
-from tocsin.formats.gaen.schema import HEADER
+from tocsin.formats.gaen.reader import MAX_EXPORT_BYTES, Export, decode_export, decode_signature_list, read_zip
+from tocsin.formats.gaen.schema import HEADER, TemporaryExposureKeyExport
 from tocsin.model.errors import Invalid
 from tocsin.model.keys import NO_ONSET
 
@@ -104,7 +104,7 @@ def test_defaults_where_a_field_is_not_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zigzag", "onset"), [("00", 0), ("01", -1), ("fe01", 127), ("fd01", -127), ("ff01", NO_ONSET)]
+    ("zigzag", "onset"), [("00", 0), ("01", -1), ("fe01", 127), ("fd01", -127), ("ff01", NO_ONSET), ("8002", NO_ONSET)]
 )
 def test_onsets_that_fit_are_kept(zigzag: str, onset: int) -> None:
     key = bytes.fromhex("0a10" + "07" * 16 + "18c0d7a101" + "30" + zigzag)
@@ -118,10 +118,18 @@ def test_unknown_fields_are_passed_over() -> None:
     assert len(export.keys) == 1
 
 
-def test_a_flood_of_empty_messages_is_refused_before_it_is_unfolded() -> None:
-    for flood in (b"\x3a\x00", b"\x42\x00", b"\x32\x00"):
-        with pytest.raises(Invalid):
-            decode_export(HEADER + flood * 1_000_000)
+@pytest.mark.parametrize("flood", [b"\x3a\x00", b"\x42\x00", b"\x32\x00"], ids=["keys", "revised keys", "infos"])
+def test_a_flood_of_empty_messages_is_refused_before_it_is_unfolded(
+    flood: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TemporaryExposureKeyExport, "FromString", None)  # each message there costs 50 times its bytes
+    with pytest.raises(Invalid):
+        decode_export(HEADER + flood * 1000)
+
+
+def test_too_large_a_file_is_not_looked_into() -> None:
+    with pytest.raises(Invalid, match="larger than it may be"):
+        decode_export(HEADER + bytes(MAX_EXPORT_BYTES))
 
 
 @given(st.binary(max_size=200))

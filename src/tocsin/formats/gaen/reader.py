@@ -221,7 +221,7 @@ def _check_counts(body: bytes) -> None:
 
 
 def _top_fields(body: bytes) -> Iterator[tuple[int, int]]:
-    """Number and length of each field of the outermost message."""
+    """Number and length of each field of the outermost message; whether the last one is whole, the library tells."""
     at = 0
     while at < len(body):
         tag, at = _varint(body, at)
@@ -240,8 +240,6 @@ def _top_fields(body: bytes) -> Iterator[tuple[int, int]]:
             case _:
                 raise Invalid(_NOT_AN_EXPORT)
         yield tag >> 3, length
-    if at != len(body):
-        raise Invalid(_NOT_AN_EXPORT)
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
