@@ -103,8 +103,11 @@ class SqliteJournal:
     def group(self, now: Instant, deadline_seconds: float = DEADLINE_SECONDS) -> Iterator["SqliteGroup"]:
         with turn(self._path, deadline_seconds), self._transaction() as connection:
             group = SqliteGroup(connection, now)
-            yield group
-            group.finish()
+            try:
+                yield group
+                group.move_tip()
+            finally:
+                group.end()
 
     def load(self, events: Iterable[StoredEvent]) -> Tip:
         with turn(self._path, LOAD_DEADLINE_SECONDS), self._transaction() as connection, TRANSLATED:
@@ -205,11 +208,15 @@ class SqliteGroup:
         self._tip = self._tip.moved_to(stored)
         return stored
 
-    def finish(self) -> None:
+    def move_tip(self) -> None:
         """Moves the tip, or counts a beat, so that there is something to commit. Not for callers of a group."""
         tip = self._tip
         beats = tip.beats + (tip.sequence == self._began.sequence)
         self._ask(lambda connection: connection.execute(_MOVE_TIP, (tip.sequence, tip.digest, tip.recorded_at, beats)))
+
+    def end(self) -> None:
+        """Nothing can be stored in this group any more: it would be outside of the transaction."""
+        self._over = True
 
     def _ask(self, ask: Callable[[sqlite3.Connection], T]) -> T:
         """The answer to `ask`. After a failure there is none: SQLite may have undone the transaction by itself, and

@@ -33,7 +33,7 @@ SCHEMA: Final = (
         beats INTEGER NOT NULL
     ) STRICT""",
     """CREATE TABLE event (
-        sequence INTEGER PRIMARY KEY,
+        sequence INTEGER PRIMARY KEY CHECK (sequence > 0),
         recorded_at INTEGER NOT NULL,
         kind TEXT NOT NULL,
         body BLOB NOT NULL,
@@ -42,7 +42,10 @@ SCHEMA: Final = (
         claims BLOB NOT NULL,
         digest BLOB NOT NULL
     ) STRICT""",
-    "CREATE TABLE claim (claim BLOB PRIMARY KEY, sequence INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    """CREATE TABLE claim (
+        claim BLOB PRIMARY KEY CHECK (length(claim) = 33),
+        sequence INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
@@ -53,7 +56,9 @@ _WANTED: Final = (("journal_mode", "WAL", "wal"), ("synchronous", "FULL", 2), ("
 _NO_JOURNAL: Final = "There is no journal at this place: `tocsin init` makes one, or its disk is not mounted."
 _NO_ROOM: Final = "The journal's disk has no room left. Nothing was stored; free some space, then try again."
 _DISK_FAILED: Final = "The journal's disk failed. Nothing was stored; check the disk, and the journal by verifying it."
-_NOT_WRITABLE: Final = "The journal can't be written. Nothing was stored; see that file and folder are this user's."
+_NOT_WRITABLE: Final = (
+    "The journal can't be read or written. Nothing was stored; see that file and folder are this user's."
+)
 _HELD: Final = "Another program holds the journal's file. Nothing was stored; end that program, then try again."
 _DAMAGED: Final = "The journal's file is damaged: stop writing, verify it, and restore it from a copy."
 _NOT_OURS: Final = "The file is not a tocsin journal."
@@ -114,11 +119,13 @@ class FileIdentity(Struct, frozen=True):
 
 
 def file_identity(path: Path) -> FileIdentity:
-    """Raises `Unavailable` if there is no file."""
+    """Raises `Unavailable` if there is no file, or it is out of reach."""
     try:
         status = os.stat(path)
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise Unavailable(_NO_JOURNAL) from None
+    except OSError:
+        raise Unavailable(_NOT_WRITABLE) from None
     return FileIdentity(status.st_dev, status.st_ino)
 
 
