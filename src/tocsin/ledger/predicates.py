@@ -48,11 +48,8 @@ def owner(ledger: Ledger, head: int) -> int | None:
     """
     if ledger.keys["final"][head]:
         return None
-    holders = ledger.holders.get(head)
-    if holders is None:
-        return head
     report_of, withdrawn, objections = ledger.keys["report"], ledger.reports["withdrawn"], ledger.reports["objections"]
-    for row in holders:
+    for row in ledger.holders.get(head, [head]):
         report = report_of[row]
         if withdrawn[report]:
             return None
@@ -64,7 +61,8 @@ def owner(ledger: Ledger, head: int) -> int | None:
 def owned_rows(ledger: Ledger) -> NDArray[np.bool_]:
     """`owner` for all keys at once: whether each row owns its key. Cost: one pass, and a step a key held twice."""
     keys = ledger.keys
-    owned: NDArray[np.bool_] = (keys["head"] == np.arange(keys.count)) & ~keys["final"]
+    under_objection = (ledger.reports["objections"] != 0)[keys["report"]]
+    owned: NDArray[np.bool_] = (keys["head"] == np.arange(keys.count)) & ~keys["final"] & ~under_objection
     for head in ledger.holders:
         owned[head] = False
         row = owner(ledger, head)
