@@ -1,0 +1,134 @@
+"""One connection: uvicorn's, with the limits that it lacks, so that a slow or endless client costs little.
+
+- The bytes of a request are all there within `RECEIVE_SECONDS` of its first, or of the connection's start.
+- Request line and headers together have `MAX_HEADER_BYTES` at most, a whole request `MAX_REQUEST_BYTES`.
+- A reader that takes nothing for `SEND_SECONDS` is let go.
+- More than `MAX_CONNECTIONS` at once are told so and closed.
+
+What can't be read as HTTP/1.1 is answered with the fixed problem ``bad_request``, then the connection is closed.
+"""
+
+import asyncio
+from typing import Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from tocsin.model.errors import Invalid
+from tocsin.web.problems import Problem
+
+RECEIVE_SECONDS: Final = 10.0
+"""From the first byte of a request to its last; generous for 5 kB over a bad mobile network."""
+SEND_SECONDS: Final = 30.0
+"""For 64 KiB, or for what is left when the connection closes."""
+MAX_HEADER_BYTES: Final = 16_384
+MAX_REQUEST_BYTES: Final = 65_536
+"""A call is 4 KiB; the rest is read, and dropped, only so that its sender comes to read why it was refused."""
+MAX_CONNECTIONS: Final = 4_096
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol class with limits: a timer while a request comes in, a timer while the reader is slow."""
+
+    _receiving: asyncio.TimerHandle | None = None
+    _sending: asyncio.TimerHandle | None = None
+    _in_headers = False
+    _request_bytes = 0
+
+    # --- a connection's life ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._await_request()
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._refuse(Problem.NOT_NOW)
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        self._await_request()
+        self._request_bytes += len(data)
+        super().data_received(data)
+        if self._receiving is None:
+            return
+        if self._in_headers and self._request_bytes > MAX_HEADER_BYTES:
+            self._refuse(Problem.BAD_REQUEST)
+        elif self._request_bytes > MAX_REQUEST_BYTES:
+            self.loop.call_soon(self._close)  # after the application, which may be about to say why
+
+    def timeout_keep_alive_handler(self) -> None:
+        self._close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop(self._receiving)
+        self._stop(self._sending)
+        super().connection_lost(exc)
+
+    # --- a request's life, as the parser tells it ---
+
+    def on_message_begin(self) -> None:
+        self._await_request()
+        self._in_headers = True
+        self._request_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._in_headers = False
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEADER_BYTES:
+            raise Invalid("the headers are too long")  # which the parser takes for a bad request
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._stop(self._receiving)
+        self._receiving = None
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(Problem.BAD_REQUEST)
+
+    # --- an answer's life ---
+
+    def pause_writing(self) -> None:
+        self._await_reader()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        if not self.transport.is_closing():
+            self._stop(self._sending)
+            self._sending = None
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():  # the client, or the problem, wanted no further request
+            self._await_reader()
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answers before there is a request to hand on, and closes."""
+        if self.transport.is_closing():
+            return
+        headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
+        lines = [*self.server_state.default_headers, *headers, (b"connection", b"close")]
+        self.transport.write(
+            STATUS_LINE[problem.status]
+            + b"".join(name + b": " + value + b"\r\n" for name, value in lines)
+            + b"\r\n"
+            + problem.body
+        )
+        self._close()
+
+    def _close(self) -> None:
+        self.transport.close()
+        self._await_reader()
+
+    def _await_request(self) -> None:
+        if self._receiving is None:
+            self._receiving = self.loop.call_later(RECEIVE_SECONDS, self.transport.abort)
+
+    def _await_reader(self) -> None:
+        if self._sending is None:
+            self._sending = self.loop.call_later(SEND_SECONDS, self.transport.abort)
+
+    @staticmethod
+    def _stop(timer: asyncio.TimerHandle | None) -> None:
+        if timer is not None:
+            timer.cancel()

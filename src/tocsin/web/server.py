@@ -1,0 +1,116 @@
+"""The web server: an ASGI application on a socket, in a thread of its own, with nothing logged of any request."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from tocsin.model.errors import Unavailable
+from tocsin.service.collect import Collector
+from tocsin.service.deployment import Deployment
+from tocsin.web.apps.app import apps_application
+from tocsin.web.apps.grid import GRID_SECONDS
+from tocsin.web.connection import Connection
+
+BACKLOG: Final = 2048
+"""Connections that may wait to be accepted."""
+IDLE_SECONDS: Final = 5
+"""How long a connection is kept open for a next request."""
+STOP_SECONDS: Final = 5
+"""How long a server that stops waits for what it has begun."""
+
+
+class WebServer:
+    """A server for `application`. It listens from the start, so `base_url` is true also for port 0."""
+
+    def __init__(self, application: ASGIApp, host: str, port: int) -> None:
+        """Raises `Unavailable` if the address can't be listened on."""
+        self._socket = _listen(host, port)
+        bound_host, self.port = self._socket.getsockname()[:2]
+        self.base_url = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{self.port}"
+        self._server = _Server(
+            uvicorn.Config(
+                application,
+                http=Connection,
+                loop="uvloop",
+                ws="none",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                log_level="error",  # uvicorn's warnings are one line a bad request, for anyone to write
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                date_header=True,
+                timeout_keep_alive=IDLE_SECONDS,
+                timeout_graceful_shutdown=STOP_SECONDS,
+            )
+        )
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+
+    def start(self) -> None:
+        """Serves from now on. Raises `Unavailable` if the server does not come up."""
+        self._thread.start()
+        self._server.settled.wait()
+        if not self._server.started:
+            raise Unavailable("the web server did not start")
+
+    def stop(self) -> None:
+        """Takes no more requests, answers those that it has, and ends the thread."""
+        self._server.should_exit = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        finally:
+            self._socket.close()
+            self._server.settled.set()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which tells when it has come up, or failed to."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.settled = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.settled.set()
+
+
+@contextmanager
+def running_server(
+    deployment: Deployment, host: str, port: int, *, grid_seconds: float = GRID_SECONDS
+) -> Iterator[str]:
+    """`deployment` answering its apps on this address; port 0 takes a free one. Yields the base URL, no slash behind.
+
+    Everything runs in threads; what was begun is answered before it ends. Raises `Unavailable` if the address is taken
+    or the journal can't be read.
+    """
+    performer = deployment.performer()
+    performer.catch_up()
+    collector = Collector(performer)
+    server = WebServer(apps_application(deployment, collector, grid_seconds=grid_seconds), host, port)
+    collector.start()
+    try:
+        server.start()
+        try:
+            yield server.base_url
+        finally:
+            server.stop()
+    finally:
+        collector.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError:
+        raise Unavailable(f"port {port} of {host} can't be listened on: is another server running?") from None
