@@ -214,19 +214,19 @@ class _Broken:
 
 
 ORDER = {
-    "no_code": Verdict.UNSUPPORTED,
-    "erased": Verdict.TOO_OLD,
-    "other_report": Verdict.MISMATCH,
-    "too_many": Verdict.REPORT_REFUSED,
-    "no_key": Verdict.NO_KEY_LEFT,
-    "overlap": Verdict.REPORT_REFUSED,
-    "forged": Verdict.CODE_UNKNOWN,
-    "cut_off": Verdict.CODE_CUT_OFF,
-    "expired": Verdict.CODE_EXPIRED,
-    "spent": Verdict.CODE_SPENT,
-    "continued": Verdict.MISMATCH,
+    "no_code": Verdict.UNSUPPORTED,  # C4
+    "erased": Verdict.TOO_OLD,  # C5
+    "other_report": Verdict.MISMATCH,  # C6
+    "too_many": Verdict.REPORT_REFUSED,  # C8
+    "no_key": Verdict.NO_KEY_LEFT,  # C10
+    "overlap": Verdict.REPORT_REFUSED,  # C11
+    "forged": Verdict.CODE_UNKNOWN,  # C12
+    "cut_off": Verdict.CODE_CUT_OFF,  # C12
+    "expired": Verdict.CODE_EXPIRED,  # C12
+    "spent": Verdict.CODE_SPENT,  # C13
+    "continued": Verdict.MISMATCH,  # C14
 }
-"""Each rule that a test can break, in the order in which they are looked at: rows C4–C8, C10–C14."""
+"""Each rule that a call can break, in the order in which they are looked at."""
 IMPOSSIBLE = {
     ("no_key", "overlap"),  # an overlap is among the keys that are left
     ("erased", "other_report"),  # one tracking ID, one report
