@@ -109,6 +109,7 @@ def test_a_writer_killed_in_its_turn_holds_up_nobody(path: Path, journal: Sqlite
 
 @pytest.mark.parametrize("writers", [2, 4])
 def test_several_writers_on_one_file(path: Path, journal: SqliteJournal, writers: int) -> None:
+    """Case 30: the same claim asked for by several processes at once is given once; uniqueness is the journal's."""
     groups, size = 30, 4
     running = [start(path, f"writer-{number}", groups, size) for number in range(writers)]
     said = [writer.communicate()[0].splitlines() for writer in running]

@@ -1,5 +1,6 @@
 """The queue of writers."""
 
+import fcntl
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from tocsin.model.errors import Unavailable
 
 def test_one_at_a_time(tmp_path: Path) -> None:
     with turn(tmp_path / "j", 1):
-        for _ in (range(2),):
+        for _ in range(2):
             with pytest.raises(Unavailable, match="writers"), turn(tmp_path / "j", 0.01):
                 raise AssertionError("two at once")
     with turn(tmp_path / "j", 0.01):
@@ -35,23 +36,27 @@ def test_the_turn_comes_back_when_the_block_raises(tmp_path: Path) -> None:
         pass
 
 
+def is_locked(path: Path) -> bool:
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+
 def test_who_comes_back_at_once_does_not_overtake_who_waits(tmp_path: Path) -> None:
-    """The greedy one asks again the moment it is done; the other must have its turn all the same, many times over."""
     order: list[str] = []
-    done = threading.Event()
 
-    def greedy() -> None:
-        while not done.is_set():
-            with turn(tmp_path / "j", 30):
-                order.append("greedy")
+    def wait() -> None:
+        with turn(tmp_path / "j", 30):
+            order.append("who waited")
 
-    thread = threading.Thread(target=greedy)
-    thread.start()
-    try:
-        for _ in range(20):
-            with turn(tmp_path / "j", 30):
-                order.append("patient")
-    finally:
-        done.set()
-        thread.join()
-    assert order.count("patient") == 20
+    waiter = threading.Thread(target=wait)
+    with turn(tmp_path / "j", 30):
+        waiter.start()
+        assert any(is_locked(tmp_path / "j-gate") for _ in range(100_000))  # it is next
+    with turn(tmp_path / "j", 30):
+        order.append("who came back")
+    waiter.join()
+    assert order == ["who waited", "who came back"]

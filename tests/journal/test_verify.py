@@ -10,10 +10,11 @@ import pytest
 
 from tests.journal.vectors import JOURNAL, VECTORS, stored_event
 from tocsin.journal import verify as room
-from tocsin.journal.encoding import StoredEvent
+from tocsin.journal.encoding import NO_DIGEST, NewEvent, StoredEvent, event_digest, number_event
 from tocsin.journal.port import Broken, Tip
-from tocsin.journal.verify import verify
+from tocsin.journal.verify import check_link, verify
 from tocsin.model.claims import Claim
+from tocsin.model.events import Founded, Withdrawn
 
 TIP = Tip().moved_to(JOURNAL[-1])
 
@@ -92,3 +93,23 @@ def test_a_journal_must_begin_with_its_founding() -> None:
     with pytest.raises(Broken, match="founding") as broken:
         verify(journal_of(case))
     assert broken.value.sequence == 1
+
+
+def founded_at(recorded_at: int) -> StoredEvent:
+    return number_event(NewEvent(Founded("xx", "A" * 43)), NO_DIGEST, 1, recorded_at)
+
+
+@pytest.mark.parametrize("recorded_at", [900, 1801], ids=["before the last", "no quarter-hour"])
+def test_a_wrong_time_is_seen_even_under_a_right_digest(recorded_at: int) -> None:
+    first = founded_at(1800)
+    with pytest.raises(Broken, match="time"):
+        check_link(Tip().moved_to(first), number_event(NewEvent(Withdrawn(1)), first.digest, 2, recorded_at))
+
+
+def test_claims_out_of_order_are_seen_even_under_a_right_digest() -> None:
+    first = founded_at(900)
+    claims = (Claim(bytes([2]) * 33), Claim(bytes([1]) * 33))
+    digest = event_digest(first.digest, 2, 900, "withdrawn", b"{}", NO_DIGEST, claims)
+    with pytest.raises(Broken) as broken:
+        check_link(Tip().moved_to(first), StoredEvent(2, 900, "withdrawn", b"{}", None, NO_DIGEST, claims, digest))
+    assert broken.value.sequence == 2

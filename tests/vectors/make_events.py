@@ -221,6 +221,7 @@ def refused_contents() -> list[Fields]:
         "layout 2": b"\x02" + good[1:],
         "key kind 2": good[:44] + b"\x02" + good[45:],
         "positions descend": good[:44] + good[70:] + good[44:70],
+        "a position twice": good[:71] + good[45:46] + good[72:],
         "position 30": good[:71] + b"\x1e" + good[72:],
     }
     return [{"case": case, "plain": plain.hex()} for case, plain in cases.items()]
