@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from tests.builders import NOON, Story
 from tocsin.model.calls import Verdict
 from tocsin.model.code_reading import NO_CODE, CodeKind, CodeReading
-from tocsin.model.events import Target
+from tocsin.model.events import Draft, Revoked, Target
 from tocsin.model.times import QUARTER_SECONDS, floor_quarter
 from tocsin.rules.code_checks import Origin, origin_of
 
@@ -130,3 +130,12 @@ def test_what_a_revocation_cuts_off(target: Target, cut_off: list[bool]) -> None
     assert [_judge(story, card) is Verdict.CODE_CUT_OFF for card in cards] == cut_off
     story.reinstate(objection)
     assert all(isinstance(_judge(story, card), Origin) for card in cards)
+
+
+@pytest.mark.parametrize(("later", "cut_off"), [(-1, True), (0, True), (1, True), (2, False)])
+def test_a_revocation_meets_the_next_sequence(later: int, cut_off: bool) -> None:  # D7
+    story = Story()
+    card = story.card(story.batch(), 0)
+    own = len(story.events) + 1
+    story.append(Draft(Revoked(Target(batch=1), own + later, who="Ada", why="a test")))
+    assert (_judge(story, card) is Verdict.CODE_CUT_OFF) is cut_off

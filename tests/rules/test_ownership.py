@@ -264,3 +264,11 @@ def test_one_who_does_not_own_it_withdraws_its_own_report_only(story: Story) -> 
     assert _owns(story) is None  # b's turn, and c never gets it
     story.reinstate(objection)
     assert _owns(story) == "a"
+
+
+def test_one_behind_a_holder_that_withdrew_never_had_a_turn(story: Story) -> None:  # O4
+    story.withdraw("b")
+    objection = story.revoke(Target(batch=1), story.now)
+    story.withdraw("c")
+    story.reinstate(objection)
+    assert _owns(story) == "a"

@@ -61,6 +61,7 @@ def test_figures_of_a_rollback() -> None:
     draft = _rollback(story, a)
     assert _effect(story, draft) == Effect(1, 1, 1, 0, keys_leaving=2, keys_passing=1, keys_returning=0)
     story.append(draft)
+    assert _effect(story, _rollback(story, a)).keys_leaving == 0  # still public, but not by this act
     assert len(_publish(story)) == 2
     assert _effect(story, _rollback(story, a)) == Effect(1, 0, 0, 0, 0, 0, 0)  # under an objection already
     back = corrections.reinstate(story.ledger, len(story.events) - 1, story.by())

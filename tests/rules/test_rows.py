@@ -12,8 +12,8 @@ PAGE = (ROOT / "docs/rules.md").read_text(encoding="utf-8")
 RULES = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "src/tocsin/rules").glob("*.py"))
 TESTS = "\n".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("test_*.py")))
 ROWS = re.findall(r"^\| ([A-Z]\d+) \|", PAGE, re.MULTILINE)
-OF_OTHERS = {"C1"}
-"""Rows whose rule, and so whose test, is another room's: `formats.wire`."""
+OF_OTHERS = {"C1", *(row for row in ROWS if row[0] == "P")}
+"""Rows whose rule, and so whose test, is another room's: `formats.wire`, `publication.plan`."""
 
 
 def _named_rows(text: str) -> set[str]:

@@ -71,16 +71,16 @@ def judge(
         case ReportCall():
             return _judge_report(ledger, call, code, claimed, policy, received_at, holds)
         case TrackCall(tracking_id):
-            return _refuse(_standing(ledger, tracking_id))
+            return _answer(_standing(ledger, tracking_id))
         case WithdrawCall(secret):
             return _judge_withdrawal(ledger, TrackingId(labelled_hash("tracking", secret)), claimed)
         case DecoyCall():  # C3
-            return _refuse(Verdict.NOTED)
+            return _answer(Verdict.NOTED)
         case UnsupportedCall():  # C2
-            return _refuse(Verdict.UNSUPPORTED)
+            return _answer(Verdict.UNSUPPORTED)
 
 
-def _refuse(verdict: Verdict) -> Judgement:
+def _answer(verdict: Verdict) -> Judgement:
     return Judgement(Answer(verdict))
 
 
@@ -94,25 +94,25 @@ def _judge_report(
     holds: Sequence[int],
 ) -> Judgement:
     if call.code is None and not policy.self_reports:  # 2 (C4)
-        return _refuse(Verdict.UNSUPPORTED)
+        return _answer(Verdict.UNSUPPORTED)
     report = ledger.report_by_id.get(report_id(call.tracking_id))
     if report is not None:  # 3
         return Judgement(_answer_again(ledger, report, call, code))
     if len(call.keys) > MAX_KEYS:  # 4 (C8)
-        return _refuse(Verdict.REPORT_REFUSED)
+        return _answer(Verdict.REPORT_REFUSED)
     verdicts = tuple(key_verdict(key, received_at, policy.useful_days) for key in call.keys)  # 5 (C9)
     taken = [position for position, verdict in enumerate(verdicts) if verdict is KeyVerdict.TAKEN]
     if not taken:  # 6 (C10)
         return Judgement(Answer(Verdict.NO_KEY_LEFT, verdicts))
     if overlap(call.keys[position] for position in taken):  # 7 (C11)
-        return _refuse(Verdict.REPORT_REFUSED)
+        return _answer(Verdict.REPORT_REFUSED)
     origin = SELF_REPORT if call.code is None else origin_of(ledger, code, received_at)  # 8 (C12)
     if isinstance(origin, Verdict):
-        return _refuse(origin)
+        return _answer(origin)
     if origin.claim is not None and claimed(origin.claim):  # 9 (C13)
-        return _refuse(Verdict.CODE_SPENT)
+        return _answer(Verdict.CODE_SPENT)
     if claimed(continue_claim(call.continue_id)):  # 9 (C14)
-        return _refuse(Verdict.MISMATCH)
+        return _answer(Verdict.MISMATCH)
     draft = _report_draft(call, code, origin, verdicts, taken, policy, received_at, holds)
     return Judgement(Answer(Verdict.TAKEN, verdicts), draft)  # C15
 
@@ -191,10 +191,10 @@ def _standing(ledger: Ledger, tracking_id: TrackingId) -> Verdict:
 def _judge_withdrawal(ledger: Ledger, tracking_id: TrackingId, claimed: Claimed) -> Judgement:
     standing = _standing(ledger, tracking_id)
     if standing in (Verdict.UNKNOWN, Verdict.TOO_OLD):  # T1, T2
-        return _refuse(standing)
+        return _answer(standing)
     report = report_id(tracking_id)
     claim = withdrawal_claim(report)
     if claimed(claim):  # T3
-        return _refuse(Verdict.WITHDRAWN)
+        return _answer(Verdict.WITHDRAWN)
     sequence = int(ledger.reports["sequence"][ledger.report_by_id[report]])
     return Judgement(Answer(Verdict.WITHDRAWN), Draft(Withdrawn(sequence), (claim,)))  # T6
