@@ -68,7 +68,7 @@ class Histories(RuleBasedStateMachine):
             starts.setdefault((today - days_ago) * INTERVALS_PER_DAY, key_name)
         sent = [key(key_name, start, period) for start, key_name in sorted(starts.items())]
         self.serials[batch] += 1
-        judgement = story.judge_report(
+        judgement = story.judge(
             report_call(name, sent), story.card(batch, self.serials[batch]), holds=[hold] * 30
         )
         if judgement.draft is None:

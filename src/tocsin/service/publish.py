@@ -74,6 +74,7 @@ class Publisher:
         self._signing_keys = signing_keys
         self._told = told
         self._follower = Follower(keys)
+        self._decided: Published | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -96,11 +97,19 @@ class Publisher:
         """Releases, in turn, each version that the journal decided and the bucket does not have."""
         out = self._released()
         self._refuse_foreign(out)
+        if self._decided is not None and self.ledger.version > out.version:
+            if self.ledger.version == out.version + 1 and self.ledger.sequence == self.ledger.versions[-1].sequence:
+                out = self._release(self._decided, out)  # the ledger still stands at the event whose release failed
+            else:
+                self._follower.forget()  # the bucket was emptied: every version is made anew
         for event in self._follower.unread(self._journal.read):
             fold(self.ledger, [event])
-            if isinstance(event.body, Published) and event.body.version > out.version:
+            if not isinstance(event.body, Published):
+                continue
+            self._decided = event.body
+            if event.body.version > out.version:
                 out = self._release(event.body, out)
-            elif isinstance(event.body, Published):
+            else:
                 self._refuse_foreign(out)
         if out.version > self.ledger.version:
             raise Invalid("the bucket has a version that the journal does not know: is this the right journal?")
