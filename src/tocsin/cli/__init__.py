@@ -1,1 +1,103 @@
-"""The command line, thin."""
+"""The command line, thin: words in, a rule's decision or a client's step, words out.
+
+Each command is a function of a module of this room, imported when it is asked for. `terminal` is the only place that
+prints, `reading` turns a person's words into model values, `acting` does what all acts of people have in common.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from tocsin.cli.terminal import Terminal
+from tocsin.model.errors import TocsinError
+from tocsin.model.ports import Clock
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: done; refused, invalid or unavailable; the command was not understood; stopped by Ctrl-C."""
+
+
+def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
+    """Runs one command and returns its exit code. The only place where errors become words on a terminal.
+
+    `argv` without the program's name; `clock` is the machine's own unless given.
+    """
+    terminal = Terminal(clock or _system_clock())
+    words = sys.argv[1:] if argv is None else list(argv)
+    try:
+        app = _app(asked_for=words[0] if words else "")
+        command, bound, injected = app.parse_args(words, exit_on_error=False, print_error=False)
+        code = command(*bound.args, **bound.kwargs, **dict.fromkeys(injected, terminal))
+        return code if isinstance(code, int) else DONE
+    except CycloptsError as error:
+        terminal.warn(" ".join(str(error).split()))
+        terminal.warn("add --help for what this command takes.")
+        return USAGE
+    except TocsinError as error:
+        terminal.warn(str(error))
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has left; nothing more can be told to anybody
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _system_clock() -> Clock:
+    from tocsin.service.clock import SystemClock
+
+    return SystemClock()
+
+
+_HELP = """The alarm bell: codes for the ill, reports from their phones, signed files for everybody's.
+
+Most commands work on one deployment: the folder named by --data, else by the variable TOCSIN_DATA,
+else ./tocsin-data. Each command explains itself: tocsin COMMAND --help"""
+
+_SET_UP, _RUN, _TAKE_BACK, _LOOK, _TRY, _OPTIONS = (
+    Group(title, sort_key=place)
+    for place, title in enumerate(("Set up", "Run", "Take back", "Look closely", "Try", "Options"))
+)
+_COMMANDS = (
+    (_SET_UP, "init", "founding:init", "Make a new deployment: folder, keys, journal, trust file."),
+    (_SET_UP, "provider", "provider:app", "Who may hand out codes: add, list."),
+    (_SET_UP, "codes", "codes:app", "Cards with one-time codes: issue, activate, check."),
+    (_RUN, "serve", "serve:serve", "Take reports and publish, until stopped."),
+    (_RUN, "status", "status:status", "What there is, what waits, what is out, what is missing."),
+    (_RUN, "publish", "publish:publish", "Publish what is due, once."),
+    (_TAKE_BACK, "revoke", "corrections:revoke", "Cut off cards, a batch or a provider."),
+    (_TAKE_BACK, "rollback", "corrections:rollback", "Take back an exact list of reports."),
+    (_TAKE_BACK, "reinstate", "corrections:reinstate", "Undo a revocation or a rollback."),
+    (_TAKE_BACK, "pause", "corrections:pause", "Stop additions to the public set; all else goes on."),
+    (_TAKE_BACK, "resume", "corrections:resume", "Let additions go on."),
+    (_LOOK, "journal", "journal:app", "Prove the journal: verify."),
+    (_LOOK, "export", "export:app", "Look into GAEN export files: inspect."),
+    (_TRY, "client", "client:app", "What a phone does: report, track, withdraw, decoy, sync, match."),
+    (_TRY, "demo", "demo:main", "The whole way, once, in a minute, with made-up data."),
+)
+"""Group, name, where it is, what it does: so that `tocsin --help` imports none of them."""
+
+
+def _unless_off(default: object) -> str | None:
+    """How help shows a default: not at all where there is none, or it is simply off."""
+    return None if default is False or default is None else str(default)
+
+
+def _app(asked_for: str) -> App:
+    """The tree of commands; the one that is asked for is helped with by its own docstring."""
+    from tocsin import __version__
+
+    app = App(
+        name="tocsin",
+        help=_HELP,
+        version=__version__,
+        help_format="markdown",
+        default_parameter=Parameter(negative="", show_default=_unless_off),
+        result_action="return_value",
+    )
+    for option in ("--help", "--version"):
+        app[option].group = _OPTIONS
+    for group, name, place, words in _COMMANDS:
+        app.command(f"tocsin.cli.{place}", name=name, help=None if name == asked_for else words, group=group)
+    return app

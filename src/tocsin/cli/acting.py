@@ -1,0 +1,194 @@
+"""What all acts of people have in common: who and why, the dry run, and a repeated command that does nothing twice."""
+
+import os
+import pwd
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import msgspec
+from cyclopts import Parameter
+from msgspec import Struct
+
+from tocsin.cli.reading import read_request_id
+from tocsin.cli.terminal import Terminal
+from tocsin.journal.content import open_event
+from tocsin.journal.port import ClaimTaken, Journal
+from tocsin.ledger.state import Ledger
+from tocsin.model.claims import Claim
+from tocsin.model.errors import Refused
+from tocsin.model.events import Body, Draft, Event
+from tocsin.model.policy import Policy
+from tocsin.model.ports import Clock
+from tocsin.model.times import Instant
+from tocsin.rules.attribution import Attribution, attribution
+from tocsin.rules.preview import Effect, effect
+from tocsin.service.deployment import Deployment
+from tocsin.service.perform import Rule
+
+
+class Decide(Protocol):
+    """A rule with its request bound."""
+
+    def __call__(self, ledger: Ledger, policy: Policy, now: Instant, by: Attribution) -> Draft: ...
+
+
+Data = Annotated[Path, Parameter(name="--data", env_var="TOCSIN_DATA", help="The deployment's folder.")]
+DEFAULT_DATA = Path("tocsin-data")
+Json = Annotated[bool, Parameter(name="--json", help="Print JSON, for a program.")]
+Why = Annotated[str, Parameter(name="--why", help="The reason; it stays in the journal for ever.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class ActOptions:
+    """The options that every act takes."""
+
+    data: Data = DEFAULT_DATA
+    who: Annotated[str | None, Parameter(help="Who does this. Unless given: the user of this machine.")] = None
+    approved_by: Annotated[str | None, Parameter(help="Who else approved of it.")] = None
+    request_id: Annotated[
+        str | None,
+        Parameter(help="32 hexadecimal digits: give the same ones to repeat a command whose end you did not see."),
+    ] = None
+    dry_run: Annotated[bool, Parameter(help="Show what it would record and change; record nothing.")] = False
+    json: Json = False
+
+
+DEFAULT_OPTIONS = ActOptions()
+
+
+class Outcome(Struct, frozen=True):
+    """What to tell of an act beside its event: lines for a person, fields for a program."""
+
+    lines: tuple[str, ...]
+    fields: dict[str, object] = {}
+
+
+Tell = Callable[[Deployment, Event], Outcome]
+
+
+class Acted(Struct, frozen=True, eq=False):
+    """An act that is in the journal. `repeated`: it was there before, under the same request ID."""
+
+    event: Event
+    repeated: bool
+
+
+@contextmanager
+def opened(data: Path, clock: Clock) -> Iterator[Deployment]:
+    """The deployment in the folder `data`, let go of at the end."""
+    deployment = Deployment(data, clock)
+    try:
+        yield deployment
+    finally:
+        deployment.close()
+
+
+def act(deployment: Deployment, options: ActOptions, why: str, kind: type[Body], decide: Decide) -> Acted:
+    """Records what `decide` says, an event of `kind`; or finds it recorded under the same request ID.
+
+    Raises what the rule raises, and `Refused` if the request ID was used for another kind of act.
+    """
+    by = _attribution(options, why)
+    rule = _bound(deployment, decide, by)
+    recorded = _recorded(deployment, by.claim)
+    if recorded is None:
+        try:
+            return Acted(deployment.performer().act(rule), repeated=False)
+        except ClaimTaken:  # the same command, a moment ago and beside this one
+            recorded = _recorded(deployment, by.claim)
+            if recorded is None:
+                raise
+    if not isinstance(recorded.body, kind):
+        raise Refused("request_id_used", "This request ID belongs to another act: draw one anew for each act.")
+    return Acted(recorded, repeated=True)
+
+
+def rehearse(deployment: Deployment, options: ActOptions, why: str, decide: Decide) -> tuple[Draft, Effect]:
+    """What `act` would record now, and what that would change."""
+    by = _attribution(options, why)
+    performer = deployment.performer()
+    draft = performer.rehearse(_bound(deployment, decide, by))
+    return draft, effect(performer.ledger, draft, deployment.settings.policy, deployment.clock.now())
+
+
+def run(terminal: Terminal, options: ActOptions, why: str, kind: type[Body], decide: Decide, tell: Tell) -> None:
+    """A whole command that is one act: rehearsed or recorded, then told to a person or a program."""
+    with opened(options.data, terminal.clock) as deployment:
+        if options.dry_run:
+            _tell_rehearsal(terminal, options, *rehearse(deployment, options, why, decide))
+            return
+        acted = act(deployment, options, why, kind, decide)
+        outcome = tell(deployment, acted.event)
+    if options.json:
+        head = {"dry_run": False, "repeated": acted.repeated, "sequence": acted.event.sequence}
+        terminal.json({**head, **as_json(acted.event.body), **outcome.fields})
+        return
+    if acted.repeated:
+        terminal.say(f"This was done before, as event {acted.event.sequence:,}; nothing was done again.")
+    terminal.say(*outcome.lines)
+
+
+def _tell_rehearsal(terminal: Terminal, options: ActOptions, draft: Draft, changed: Effect) -> None:
+    if options.json:
+        terminal.json({"dry_run": True, **as_json(draft.body), "effect": msgspec.to_builtins(changed)})
+        return
+    terminal.say(f"A dry run: nothing is recorded. The event would be `{draft.body.kind}` with")
+    terminal.facts((f"  {name}", _shown(value)) for name, value in as_json(draft.body)["body"].items())
+    terminal.say("It would change, by the next version at the latest:")
+    terminal.facts(_effect_facts(changed))
+
+
+def as_json(body: Body) -> dict[str, Any]:
+    """A body with its kind's name."""
+    return {"kind": body.kind, "body": msgspec.to_builtins(body)}
+
+
+def _shown(value: Any) -> str:
+    """A field of a body, as a person reads it."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items() if part is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "-" if value is None else str(value)
+
+
+def _attribution(options: ActOptions, why: str) -> Attribution:
+    who = _machine_user() if options.who is None else options.who
+    return attribution(who, why, read_request_id(options.request_id), options.approved_by)
+
+
+def _bound(deployment: Deployment, decide: Decide, by: Attribution) -> Rule:
+    return lambda ledger, now: decide(ledger, deployment.settings.policy, now, by)
+
+
+def _machine_user() -> str:
+    """The name of the account that runs this: asked of the system, since variables are anybody's to set."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def _recorded(deployment: Deployment, claim: Claim) -> Event | None:
+    journal: Journal = deployment.journal
+    (sequence,) = journal.holders([claim])
+    if sequence is None:
+        return None
+    return open_event(deployment.keys, journal.read(sequence - 1, 1)[0])
+
+
+def _effect_facts(changed: Effect) -> list[tuple[str, str]]:
+    figures = (
+        ("reports that gain or lose an objection", changed.reports),
+        ("- of these with keys in the public set", changed.public_reports),
+        ("- of these that would no longer stand", changed.reports_cut_off),
+        ("- of these that would stand again", changed.reports_restored),
+        ("public keys that would leave", changed.keys_leaving),
+        ("- of these that another report also carries", changed.keys_passing),
+        ("keys that would be wanted in the set again", changed.keys_returning),
+    )
+    return [(f"  {words}", f"{count:,}") for words, count in figures]

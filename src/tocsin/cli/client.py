@@ -1,0 +1,299 @@
+"""`tocsin client`: what a phone does, against a real server; a reference to try things with, not an app."""
+
+import secrets
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+from msgspec import Struct
+
+from tocsin.cli.acting import Json
+from tocsin.cli.fetch import fetcher, post
+from tocsin.cli.phone import Phone, Stage
+from tocsin.cli.reading import read_file
+from tocsin.cli.terminal import InTerminal, Terminal, counted, utc
+from tocsin.client.calls import (
+    REPEAT_REPORT,
+    WITHDRAWAL_DONE,
+    decoy_call,
+    make_report,
+    track_call,
+    withdraw_call,
+)
+from tocsin.client.match import SIGHTING, Match, Sightings
+from tocsin.client.match import match as matches_of
+from tocsin.client.state import SyncState
+from tocsin.client.sync import next_sync_at
+from tocsin.client.sync import sync as synced
+from tocsin.client.trust import parse_trust
+from tocsin.formats.wire import DiagnosisKey, decode_answer
+from tocsin.model.base64url import decode
+from tocsin.model.calls import SECRET_BYTES, Answer, KeyVerdict, SentKey, Verdict
+from tocsin.model.errors import Invalid, Refused
+from tocsin.model.keys import KEY_BYTES, MAX_KEYS, MAX_PERIOD
+from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, day_of
+
+PhoneFolder = Annotated[Path, Parameter(name="--phone", help="The phone's own folder; made if it is not there.")]
+TrustFile = Annotated[Path, Parameter(name="--trust", help="The trust.json of the deployment.")]
+
+app = App(name="client", help="What a phone does: report and take back, sync and match. For trying things.")
+
+_SENTENCES: Final = {
+    Verdict.TAKEN: "The report is taken, and will stay. It can be taken back by `tocsin client withdraw`.",
+    Verdict.PROVISIONAL: "The report is kept for now: repeat this command later, to be sure.",
+    Verdict.OVER_ALLOWANCE: "Too many wrong codes came from here: repeat this command later.",
+    Verdict.CODE_UNKNOWN: "This code is not one that works: compare it with the card, or ask who gave it to you.",
+    Verdict.CODE_SPENT: "This code was used before: ask for another one.",
+    Verdict.CODE_EXPIRED: "This code has expired: ask for another one.",
+    Verdict.CODE_CUT_OFF: "This code was cut off: ask for another one.",
+    Verdict.NO_KEY_LEFT: "None of the keys can be taken, so the code was not looked at, and is not used up.",
+    Verdict.REPORT_REFUSED: "The keys of this report contradict each other, or are too many.",
+    Verdict.MISMATCH: "Another report was made with the same secrets. Report again, with new ones.",
+    Verdict.MALFORMED: "The server does not understand this call: update the app.",
+    Verdict.UNSUPPORTED: "The server does not take such a call: is a code missing?",
+    Verdict.WITHDRAWN: "The report is taken back. Its keys leave with the next version.",
+    Verdict.CUT_OFF: "The health service has taken the report back.",
+    Verdict.UNKNOWN: "The server knows no such report.",
+    Verdict.TOO_OLD: "The report is so old that it is erased.",
+    Verdict.NOTED: "The decoy was answered.",
+}
+_KEY_WORDS: Final = {
+    KeyVerdict.BAD_LENGTH: "not taken, it is not 16 bytes long",
+    KeyVerdict.BAD_PERIOD: "not taken, its period is not 1 to 144",
+    KeyVerdict.TOO_OLD: "not taken, it is too old to be of use",
+    KeyVerdict.FUTURE: "not taken, it has not begun",
+}
+AEM_BYTES: Final = 4
+"""Associated encrypted metadata (Exposure Notification cryptography specification v1.2)."""
+
+
+@app.command
+def report(
+    *,
+    phone: PhoneFolder,
+    trust: TrustFile,
+    code: str | None = None,
+    keys: Path | None = None,
+    days: Annotated[int, Parameter(validator=Number(gte=1, lte=MAX_KEYS))] = 14,
+    json: Json = False,
+    terminal: InTerminal,
+) -> int:
+    """Report diagnosis keys with a code, or repeat a report that was not answered.
+
+    The report is stored before it is sent. If this is interrupted, run it again: the same bytes are
+    sent, whatever else is said, so it can't count twice. The way back: tocsin client withdraw.
+
+    Example: tocsin client report --phone ./phone --trust trust.json --code C123-4567-89AB-CDEF-GH94
+
+    Parameters
+    ----------
+    code
+        The code, as it stands on the card.
+    keys
+        A JSON list of keys: key_data (base64url), rolling_start_interval_number, rolling_period.
+        Unless given, random keys are made.
+    days
+        For how many past days random keys are made.
+    """
+    pinned = parse_trust(read_file(trust))
+    folder = Phone(phone)
+    known = folder.report()
+    if known is None:
+        sent = read_keys(keys) if keys is not None else _random_keys(terminal, days)
+        pending = make_report(
+            sent,
+            code=code,
+            onset_day=None,
+            withdrawal_secret=secrets.token_bytes(SECRET_BYTES),
+            continuation_secret=secrets.token_bytes(SECRET_BYTES),
+        )
+        folder.keep_report(pending)
+    else:
+        stage, pending = known
+        if stage is not Stage.PENDING:
+            raise Refused("reported", "This phone has reported already: track or withdraw that report.")
+        terminal.warn("a report was stored and not answered: that one is sent again, as it was")
+    answer = decode_answer(post(pinned.reports_url, pending.body))
+    if answer.verdict is Verdict.TAKEN:
+        folder.move_report(Stage.PENDING, Stage.TAKEN)
+    elif answer.verdict not in REPEAT_REPORT:
+        folder.drop_report(Stage.PENDING)
+    _tell(terminal, answer, json=json)
+    return 0 if answer.verdict is Verdict.TAKEN else 1
+
+
+@app.command
+def track(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: InTerminal) -> None:
+    """Ask what became of this phone's report.
+
+    Example: tocsin client track --phone ./phone --trust trust.json
+    """
+    _, kept = Phone(phone).require_report()
+    answer = decode_answer(post(parse_trust(read_file(trust)).reports_url, track_call(kept.withdrawal_secret)))
+    if json or answer.verdict is not Verdict.TAKEN:
+        _tell(terminal, answer, json=json)
+    else:
+        terminal.say("The report is there, and stands.")
+
+
+@app.command
+def withdraw(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: InTerminal) -> int:
+    """Take this phone's report back. There is no way back: the code stays used, the keys never return.
+
+    If the server does not know the report it may still be on its way: run this again later.
+
+    Example: tocsin client withdraw --phone ./phone --trust trust.json
+    """
+    pinned = parse_trust(read_file(trust))
+    folder = Phone(phone)
+    stage, kept = folder.require_report()
+    if stage is not Stage.WITHDRAWING:
+        folder.move_report(stage, Stage.WITHDRAWING)  # first: a report that is to go must never be posted again
+    answer = decode_answer(post(pinned.reports_url, withdraw_call(kept.withdrawal_secret)))
+    if answer.verdict in WITHDRAWAL_DONE:
+        folder.drop_report(Stage.WITHDRAWING)
+    _tell(terminal, answer, json=json)
+    return 0 if answer.verdict in WITHDRAWAL_DONE else 1
+
+
+@app.command
+def decoy(*, trust: TrustFile, json: Json = False, terminal: InTerminal) -> None:
+    """Send a call that looks like a report and is none.
+
+    Example: tocsin client decoy --trust trust.json
+    """
+    _tell(terminal, decode_answer(post(parse_trust(read_file(trust)).reports_url, decoy_call())), json=json)
+
+
+class SyncResult(Struct, frozen=True):
+    """What a sync led to; instants in UTC seconds."""
+
+    version: int
+    news: bool
+    at: int
+    keys: int
+    next_sync_at: int
+
+
+@app.command
+def sync(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: InTerminal) -> None:
+    """Fetch and verify what is new in the public set. If anything is wrong, what the phone holds stays.
+
+    Example: tocsin client sync --phone ./phone --trust trust.json
+    """
+    pinned = parse_trust(read_file(trust))
+    folder = Phone(phone)
+    before = _held(folder, terminal)
+    now = terminal.clock.now()
+    after = synced(before, pinned, now, fetcher(pinned.bucket_url))
+    if after is not before:
+        folder.keep_state(after)
+    draw = secrets.randbelow(1 << 16) / (1 << 16)
+    result = SyncResult(
+        version=after.version,
+        news=after is not before,
+        at=after.at,
+        keys=len(after.records),
+        next_sync_at=next_sync_at(after.due_at, now, draw),
+    )
+    if json:
+        terminal.json(result)
+        return
+    held = "No news" if not result.news else "News" if before is None else f"News since version {before.version:,}"
+    terminal.say(f"{held}: version {result.version:,} of {utc(result.at)}, with {counted(result.keys, 'key')}.")
+    terminal.say(f"Sync again at {utc(result.next_sync_at)}.")
+
+
+@app.command
+def match(*, phone: PhoneFolder, sightings: Path, json: Json = False, terminal: InTerminal) -> None:
+    """Compare what this phone has seen with the public set that it holds. Sends nothing, asks nobody.
+
+    Example: tocsin client match --phone ./phone --sightings seen.json
+
+    Parameters
+    ----------
+    sightings
+        A JSON list: rpi (32 hexadecimal digits), interval (10 minutes since 1970), and aem
+        (8 hexadecimal digits) if need be.
+    """
+    state = Phone(phone).state()
+    if state is None:
+        raise Refused("not_synced", "This phone holds no public set yet: run `tocsin client sync`.")
+    seen = read_sightings(sightings)
+    found = matches_of(state.records, seen)
+    listed = [_as_json(one, seen) for one in found]
+    if json:
+        terminal.json({"version": state.version, "keys": len(state.records), "matches": listed})
+        return
+    compared = f"{counted(len(seen), 'sighting')} compared with {counted(len(state.records), 'key')}"
+    if not found:
+        terminal.say(f"No exposure: {compared} of version {state.version:,}.")
+        return
+    people = counted(len({one.record for one in found}), "key")
+    terminal.say(f"EXPOSURE: {counted(len(found), 'sighting')} of {people} ({compared}, version {state.version:,}).")
+    for one in found:
+        terminal.line(f"  {utc(int(seen['interval'][one.sighting]) * INTERVAL_SECONDS)}")
+
+
+class Seen(Struct, frozen=True, forbid_unknown_fields=True):
+    """A sighting, as a file for `tocsin client match` spells it."""
+
+    rpi: str
+    interval: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    aem: str = "00000000"
+
+
+def read_sightings(path: Path) -> Sightings:
+    """The sightings in a file. Raises `Invalid`."""
+    try:
+        listed = msgspec.json.decode(read_file(path), type=list[Seen])
+        rows = [(bytes.fromhex(seen.rpi), seen.interval, bytes.fromhex(seen.aem)) for seen in listed]
+    except (msgspec.MsgspecError, ValueError):
+        raise Invalid(f"{path} is no JSON list of sightings, each with rpi and interval.") from None
+    if any(len(rpi) != KEY_BYTES or len(aem) != AEM_BYTES for rpi, _, aem in rows):
+        raise Invalid(f"{path}: an rpi has 16 bytes, an aem 4, in hexadecimal.")
+    return np.array(rows, SIGHTING)
+
+
+def read_keys(path: Path) -> list[SentKey]:
+    """The diagnosis keys in a file. Raises `Invalid`; whether a key will do is the server's to say."""
+    try:
+        listed = msgspec.json.decode(read_file(path), type=list[DiagnosisKey])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise Invalid(f"{path} is no JSON list of diagnosis keys.") from None
+    return [SentKey(decode(key.key_data), key.rolling_start_interval_number, key.rolling_period) for key in listed]
+
+
+def _random_keys(terminal: Terminal, days: int) -> list[SentKey]:
+    """A random key for each of the last `days` whole UTC days."""
+    today = day_of(terminal.clock.now())
+    return [
+        SentKey(secrets.token_bytes(KEY_BYTES), day * INTERVALS_PER_DAY, MAX_PERIOD)
+        for day in range(today - days, today)
+    ]
+
+
+def _held(folder: Phone, terminal: Terminal) -> SyncState | None:
+    try:
+        return folder.state()
+    except Invalid:
+        terminal.warn("the stored set is damaged: everything is fetched anew")
+        return None
+
+
+def _tell(terminal: Terminal, answer: Answer, *, json: bool) -> None:
+    if json:
+        terminal.json(answer)
+        return
+    terminal.say(_SENTENCES[answer.verdict])
+    for position, verdict in enumerate(answer.keys):
+        if verdict is not KeyVerdict.TAKEN:
+            terminal.line(f"  key {position}: {_KEY_WORDS[verdict]}")
+
+
+def _as_json(one: Match, seen: Sightings) -> dict[str, object]:
+    rpi = bytes(seen["rolling_proximity_identifier"][one.sighting]).hex()
+    return {"rpi": rpi, "seen_interval": int(seen["interval"][one.sighting]), "key_interval": one.interval}

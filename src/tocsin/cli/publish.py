@@ -1,0 +1,42 @@
+"""`tocsin publish`: what is due, once."""
+
+from tocsin.cli.acting import DEFAULT_DATA, Data, Json, opened
+from tocsin.cli.terminal import InTerminal, counted, size, utc
+from tocsin.service.publish import Out
+
+
+def publish(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTerminal) -> None:
+    """Publish once: finish what was left unfinished, then make the version that is due, if one is.
+
+    Needed only where tocsin serve does not run; beside it, it does no harm. A version can't be
+    taken back, but everything in it can: tocsin revoke, tocsin rollback.
+
+    Example: tocsin publish
+    """
+    out: list[Out] = []
+    with opened(data, terminal.clock) as deployment:
+        publisher = deployment.publisher(out.append)
+        newest = publisher.publish()
+        due = publisher.ledger.versions[-1].due if newest else None
+    if json:
+        terminal.json({"version": newest, "due": due, "out": out})
+    elif out:
+        for version in out:
+            terminal.line(version_line(version))
+    elif due is None:
+        terminal.say("Nothing is due: the first version is made at the next step after the founding.")
+    else:
+        terminal.say(f"Nothing is due: version {newest:,} is out, the next one is due at {utc(due)}.")
+
+
+def version_line(out: Out) -> str:
+    """A version that went out, on one line: its instant, number, keys and the bytes of what is new."""
+    profiles: dict[str, int] = {}
+    for name, count in out.object_bytes.items():
+        profile = name.split("/")[2]  # v1/<region>/<profile>/<hash>
+        profiles[profile] = profiles.get(profile, 0) + count
+    files = ", ".join(f"{profile} {size(count)}" for profile, count in sorted(profiles.items()))
+    return (
+        f"{utc(out.at)}  version {out.version:,}: {counted(out.keys, 'key')} (+{out.entered:,} −{out.left:,});"
+        f" {files}, head {size(out.head_bytes)}"
+    )

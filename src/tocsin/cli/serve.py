@@ -1,0 +1,87 @@
+"""`tocsin serve`: the web server and the publisher, in one process, until it is told to stop."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from tocsin.cli.acting import DEFAULT_DATA, Data, opened
+from tocsin.cli.publish import version_line
+from tocsin.cli.terminal import InTerminal, Terminal, counted, span
+from tocsin.model.times import day_of
+from tocsin.service.deployment import Deployment
+from tocsin.service.publish import Out, Publisher
+from tocsin.service.serve import PublisherLoop
+from tocsin.web.server import running_server
+
+
+def serve(*, data: Data = DEFAULT_DATA, host: str | None = None, port: int | None = None, terminal: InTerminal) -> None:
+    """Take reports, hand out the public files and publish, until stopped by Ctrl-C or SIGTERM.
+
+    It prints a line for each version. Other commands may be used meanwhile: what they do is seen
+    within a second. Stopping answers what was begun and finishes the version in hand; after a
+    crash, starting again repairs everything.
+
+    Example: tocsin serve --data /srv/tocsin
+
+    Parameters
+    ----------
+    host
+        The address to listen on. Unless given: that of tocsin.toml.
+    port
+        The port to listen on; 0 takes a free one. Unless given: that of tocsin.toml.
+    """
+    with opened(data, terminal.clock) as deployment, _stop_signals() as stopped:
+        settings = deployment.settings
+        deployment.keys.make_days_ahead(day_of(terminal.clock.now()))  # before the first report can come
+        loop = _publisher_loop(deployment, terminal)
+        listen = settings.host if host is None else host, settings.port if port is None else port
+        with running_server(deployment, *listen) as base_url:
+            terminal.line(f"Region {settings.region}, serving on {base_url} (apps are told {settings.base_url})")
+            terminal.line(f"A version every {span(settings.policy.step_seconds)}; stop with Ctrl-C.")
+            loop.start()
+            stopped.wait()
+            terminal.line("Stopping: what was begun is finished first.")
+            loop.stop()
+    terminal.line("Stopped.")
+
+
+def _publisher_loop(deployment: Deployment, terminal: Terminal) -> PublisherLoop:
+    performer = deployment.performer()
+    performer.catch_up()
+    before = performer.ledger.reports.count
+
+    def make_publisher() -> Publisher:
+        def told(out: Out) -> None:
+            reports = publisher.ledger.reports.count - before
+            terminal.line(f"{version_line(out)}; {counted(reports, 'report')} since start")
+
+        publisher = deployment.publisher(told)
+        return publisher
+
+    def told_trouble(sentence: str | None) -> None:
+        if sentence is None:
+            terminal.line("Publishing goes on.")
+        else:
+            terminal.warn(f"publishing: {sentence}. It is tried again every few seconds.")
+
+    return PublisherLoop(
+        make_publisher, deployment.keys, terminal.clock, deployment.settings.policy.step_seconds, told_trouble
+    )
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGINT and SIGTERM set, instead of ending the process in the middle of something."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopped
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,266 @@
+"""`tocsin status`: what there is, what waits, what is out, what is missing; also what this version does not do."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from tocsin.cli.acting import DEFAULT_DATA, Data, Json, opened
+from tocsin.cli.terminal import InTerminal, Terminal, counted, span, utc
+from tocsin.ledger.predicates import standing_reports
+from tocsin.ledger.queries import first_day, live_rows, standing_objections, waiting
+from tocsin.ledger.state import Ledger, Revocation
+from tocsin.model.times import QUARTER_SECONDS, Day, Instant, day_of
+from tocsin.publication.release import released
+from tocsin.service.deployment import Deployment, head_verifier
+from tocsin.service.key_folder import DAYS_AHEAD, KeyFolder
+
+NOT_YET: Final = (
+    "There is no padding: where few people report, who watches the files can tell when one of them did.",
+    "Nothing is pruned: public files and day keys stay until a person removes them; nothing is erased.",
+    "There is no publication log and no witness: phones can't tell whether all of them are shown the same head.",
+    "There is no archive and no spool: reports are as safe as this machine's disk and its backup.",
+)
+"""What a keeper might take for granted and this version lacks."""
+
+
+class Batches(Struct, frozen=True):
+    """Code batches by what can be done with them now."""
+
+    dormant: int
+    active: int
+    expired: int
+    cards: int
+
+
+class Reports(Struct, frozen=True):
+    """Reports by what became of them; a withdrawn one may be cut off too."""
+
+    total: int
+    standing: int
+    withdrawn: int
+    cut_off: int
+    last_recorded_at: int | None
+
+
+class Queue(Struct, frozen=True):
+    """What is not public yet: reports and keys whose release instant has come, and keys that are held back still."""
+
+    reports: int
+    keys: int
+    held_keys: int
+    paused: bool
+
+
+class Objection(Struct, frozen=True):
+    """One that stands."""
+
+    sequence: int
+    kind: str
+    target: str
+
+
+class Versions(Struct, frozen=True):
+    """The newest version that is decided, the newest that is out; instants in UTC seconds."""
+
+    decided: int
+    out: int
+    out_at: int | None
+    out_age_seconds: int | None
+    next_due_at: int
+    live_keys: int
+
+
+class DayKeys(Struct, frozen=True):
+    """The key of today, and until when keys are there without a gap (UTC days as dates)."""
+
+    today: bool
+    days_ahead: int
+
+
+class Status(Struct, frozen=True):
+    """The whole answer."""
+
+    region: str
+    origin: str
+    sequence: int
+    term: int
+    providers: int
+    batches: Batches
+    reports: Reports
+    queue: Queue
+    objections: tuple[Objection, ...]
+    versions: Versions
+    day_keys: DayKeys
+    warnings: tuple[str, ...]
+    not_yet: tuple[str, ...] = NOT_YET
+
+
+def status(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTerminal) -> None:
+    """Show what there is, what waits, what is out, what is missing. Changes nothing.
+
+    It ends by what this version of tocsin does not do yet.
+
+    Example: tocsin status
+    """
+    with opened(data, terminal.clock) as deployment:
+        found = _status(deployment, terminal.clock.now())
+    if json:
+        terminal.json(found)
+    else:
+        _tell(terminal, found, terminal.clock.now())
+
+
+def _status(deployment: Deployment, now: Instant) -> Status:
+    performer = deployment.performer()
+    performer.catch_up()
+    ledger, settings = performer.ledger, deployment.settings
+    versions = _versions(deployment, ledger, now)
+    day_keys = _day_keys(deployment.keys, day_of(now))
+    return Status(
+        region=settings.region,
+        origin=settings.origin,
+        sequence=ledger.sequence,
+        term=deployment.journal.tip().term,
+        providers=len(ledger.providers),
+        batches=_batches(ledger, now),
+        reports=_reports(ledger),
+        queue=_queue(ledger, now, settings.policy.useful_days),
+        objections=tuple(_objection(ledger, sequence, kind) for sequence, kind in standing_objections(ledger).items()),
+        versions=versions,
+        day_keys=day_keys,
+        warnings=_warnings(versions, day_keys, now, settings.policy.step_seconds, settings.policy.freshness_seconds),
+    )
+
+
+def _batches(ledger: Ledger, now: Instant) -> Batches:
+    batches = ledger.batches.values()
+    living = [batch for batch in batches if now // QUARTER_SECONDS < batch.valid_until]
+    return Batches(
+        dormant=sum(not batch.activated for batch in living),
+        active=sum(batch.activated for batch in living),
+        expired=len(ledger.batches) - len(living),
+        cards=sum(batch.count for batch in batches),
+    )
+
+
+def _reports(ledger: Ledger) -> Reports:
+    reports = ledger.reports
+    return Reports(
+        total=reports.count,
+        standing=int(standing_reports(ledger).sum()),
+        withdrawn=int(reports["withdrawn"].sum()),
+        cut_off=int((reports["objections"] > 0).sum()),
+        last_recorded_at=int(reports["recorded_at"][-1]) if reports.count else None,
+    )
+
+
+def _queue(ledger: Ledger, now: Instant, useful_days: int) -> Queue:
+    queue = waiting(ledger, now, first_day(now, useful_days))
+    return Queue(reports=queue.reports, keys=len(queue.eligible), held_keys=len(queue.held), paused=ledger.paused)
+
+
+def _objection(ledger: Ledger, sequence: int, kind: str) -> Objection:
+    objection = ledger.objections[sequence]
+    if not isinstance(objection, Revocation):
+        return Objection(sequence, kind, counted(len(objection.reports), "report"))
+    target = objection.target
+    if target.provider is not None:
+        return Objection(sequence, kind, f"provider {target.provider}")
+    serials = "" if target.first is None else f", serials {target.first} to {target.last}"
+    return Objection(sequence, kind, f"batch {target.batch}{serials}")
+
+
+def _versions(deployment: Deployment, ledger: Ledger, now: Instant) -> Versions:
+    out = released(deployment.bucket, head_verifier(deployment.settings, deployment.keys))
+    newest = ledger.versions[-1] if ledger.versions else None
+    step = deployment.settings.policy.step_seconds
+    return Versions(
+        decided=ledger.version,
+        out=out.version,
+        out_at=out.leaf.at if out.leaf else None,
+        out_age_seconds=now - out.leaf.at if out.leaf else None,
+        next_due_at=newest.due if newest else ledger.founded_at - ledger.founded_at % step + step,
+        live_keys=len(live_rows(ledger, Day(newest.first_day))) if newest else 0,
+    )
+
+
+def _day_keys(keys: KeyFolder, today: Day) -> DayKeys:
+    ahead = 0
+    while keys.has_day_key(Day(today + ahead + 1)):
+        ahead += 1
+    return DayKeys(keys.has_day_key(today), ahead)
+
+
+def _warnings(
+    versions: Versions, day_keys: DayKeys, now: Instant, step_seconds: int, freshness_seconds: int
+) -> tuple[str, ...]:
+    found = []
+    if not day_keys.today:
+        found.append("There is no day key for today: reports are refused until `tocsin serve` runs.")
+    elif day_keys.days_ahead < DAYS_AHEAD - 1:
+        found.append(f"Day keys reach {day_keys.days_ahead} days ahead only: `tocsin serve` makes them.")
+    if versions.out < versions.decided:
+        found.append("A version is decided and not out: `tocsin publish` or `tocsin serve` finishes it.")
+    if versions.out_age_seconds is not None and versions.out_age_seconds > freshness_seconds:
+        found.append("The head is stale: phones refuse it. Run `tocsin serve`.")
+    elif now >= versions.next_due_at + step_seconds:
+        found.append("Versions are overdue: is `tocsin serve` running?")
+    return tuple(found)
+
+
+def _tell(terminal: Terminal, found: Status, now: Instant) -> None:
+    batches, reports, queue, versions = found.batches, found.reports, found.queue, found.versions
+    terminal.facts(
+        (
+            ("deployment", f"region {found.region}, origin {found.origin}"),
+            ("journal", f"{counted(found.sequence, 'event')}, term {found.term}"),
+            ("providers", f"{found.providers:,}"),
+            (
+                "codes",
+                f"{counted(batches.active, 'active batch')}, {batches.dormant:,} dormant, {batches.expired:,} expired;"
+                f" {counted(batches.cards, 'card')} in all",
+            ),
+            (
+                "reports",
+                f"{reports.total:,}: {reports.standing:,} stand, {reports.withdrawn:,} withdrawn,"
+                f" {reports.cut_off:,} cut off",
+            ),
+            ("public set", counted(versions.live_keys, "key")),
+            (
+                "waiting",
+                f"{counted(queue.keys, 'key')} of {counted(queue.reports, 'report')};"
+                f" {counted(queue.held_keys, 'key')} not due yet",
+            ),
+            ("additions", "PAUSED (tocsin resume)" if queue.paused else "go on"),
+            ("newest version", _version_words(versions)),
+            ("next version", f"{_due_words(versions.next_due_at, now)}"),
+            (
+                "day keys",
+                f"today's is {'there' if found.day_keys.today else 'MISSING'},"
+                f" and {counted(found.day_keys.days_ahead, 'day')} ahead",
+            ),
+        )
+    )
+    if found.objections:
+        terminal.line()
+        terminal.line("Objections that stand (undo one: tocsin reinstate SEQUENCE --why REASON)")
+        terminal.table(
+            ("sequence", "kind", "against"), [(each.sequence, each.kind, each.target) for each in found.objections]
+        )
+    if found.warnings:
+        terminal.line()
+        terminal.facts(("!", warning) for warning in found.warnings)
+    terminal.line()
+    terminal.line("What this version does not do yet:")
+    terminal.facts(("-", lack) for lack in found.not_yet)
+
+
+def _version_words(versions: Versions) -> str:
+    if versions.out_at is None or versions.out_age_seconds is None:
+        return "none is out" if not versions.decided else f"none is out; {versions.decided:,} decided"
+    behind = "" if versions.out == versions.decided else f"; {versions.decided:,} is decided and NOT OUT"
+    return f"{versions.out:,} is out, {span(max(0, versions.out_age_seconds))} old{behind}"
+
+
+def _due_words(due: int, now: Instant) -> str:
+    return f"due in {span(due - now)}, at {utc(due)}" if due > now else f"due since {span(now - due)}, at {utc(due)}"

@@ -1,0 +1,101 @@
+"""Publishing for as long as a server runs: a thread that wakes when a version is due, and never gives up."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from tocsin.model.errors import TocsinError
+from tocsin.model.ports import Clock
+from tocsin.model.times import day_of
+from tocsin.service.key_folder import KeyFolder
+from tocsin.service.publish import Publisher
+
+RETRY_SECONDS: Final = 5
+"""After a failure. A correction must be in the bucket two minutes after its step at the latest."""
+LONGEST_SLEEP_SECONDS: Final = 60
+"""A machine that was suspended, or whose clock was set, finds out after this at the latest."""
+
+_log = logging.getLogger(__name__)
+
+
+def seconds_to_sleep(now: int, step_seconds: int, *, failed: bool) -> int:
+    """How long to sleep after a round that ended at `now`: to the next step, less after a failure.
+
+    >>> seconds_to_sleep(1_790, 900, failed=False), seconds_to_sleep(1_800, 900, failed=False)
+    (10, 60)
+    >>> seconds_to_sleep(1_790, 900, failed=True)
+    5
+    """
+    return min(step_seconds - now % step_seconds, RETRY_SECONDS if failed else LONGEST_SLEEP_SECONDS)
+
+
+class PublisherLoop:
+    """The thread that publishes and makes day keys ahead.
+
+    `make_publisher` gives a publisher that has read nothing yet: after a failure the old one is dropped, since its
+    ledger may be ahead of the bucket. `told_trouble` is given a sentence when something fails, None when all is well
+    again; the same sentence is not repeated. It is called from the thread.
+    """
+
+    def __init__(
+        self,
+        make_publisher: Callable[[], Publisher],
+        keys: KeyFolder,
+        clock: Clock,
+        step_seconds: int,
+        told_trouble: Callable[[str | None], None],
+    ) -> None:
+        self._make_publisher = make_publisher
+        self._keys = keys
+        self._clock = clock
+        self._step_seconds = step_seconds
+        self._told_trouble = told_trouble
+        self._publisher: Publisher | None = None
+        self._trouble: str | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+
+    def start(self) -> None:
+        """Starts the thread; its first round begins at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread, after the round that it is in: no release is cut off."""
+        self._stopped.set()
+        self._thread.join()
+
+    def round(self) -> int:
+        """One round: makes day keys, publishes what is due. Returns the seconds to sleep; raises nothing."""
+        trouble = self._attempt(self._make_day_keys) or self._attempt(self._publish)
+        if trouble != self._trouble:
+            self._trouble = trouble
+            self._told_trouble(trouble)
+        try:
+            return seconds_to_sleep(self._clock.now(), self._step_seconds, failed=trouble is not None)
+        except TocsinError:  # the clock can't be trusted: the attempts have said so
+            return RETRY_SECONDS
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._stopped.wait(self.round())
+
+    def _make_day_keys(self) -> None:
+        self._keys.make_days_ahead(day_of(self._clock.now()))
+
+    def _publish(self) -> None:
+        publisher, self._publisher = self._publisher or self._make_publisher(), None
+        publisher.publish()
+        self._publisher = publisher
+
+    @staticmethod
+    def _attempt(work: Callable[[], None]) -> str | None:
+        """What went wrong with `work`, as a sentence; None if nothing did."""
+        try:
+            work()
+        except TocsinError as error:
+            return str(error)
+        except Exception as error:  # a bug: a publisher that is gone would be found out by stale phones only
+            _log.error("publishing failed: %s", type(error).__name__)
+            return f"a fault in tocsin itself ({type(error).__name__}): please report it"
+        return None

@@ -1,0 +1,112 @@
+"""`tocsin provider` and `tocsin codes`."""
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.sites import FixedClock, Site
+from tocsin.model.calls import Verdict
+from tocsin.model.times import DAY_SECONDS
+
+_REQUEST = ["--request-id", "00112233445566778899aabbccddeeff"]
+
+
+def test_a_provider_is_added_with_who_and_why_and_listed(run: Run, site: Site) -> None:
+    words = ["--who", "Ada", "--why", "new contract", "--approved-by", "Bo"]
+    added = run("provider", "add", "Clinic North", *words, "--json")
+    assert added.code == 0
+    body = added.json["body"]
+    assert body == {"who": "Ada", "why": "new contract", "approved_by": "Bo", "provider": 2, "name": "Clinic North"}
+    assert "Provider 3: Clinic South" in run("provider", "add", "Clinic South").out
+    listed = run("provider", "list", "--json").json
+    assert [(row["provider"], row["batches"], row["cards"]) for row in listed] == [(1, 1, 100), (2, 0, 0), (3, 0, 0)]
+    assert "Clinic North" in run("provider", "list").out
+
+
+def test_a_name_that_is_there_is_refused(run: Run, site: Site) -> None:
+    done = run("provider", "add", "ST. ELSEWHERE")
+    assert done.code == 1 and "choose another name" in done.err
+
+
+def test_cards_are_printed_and_work_once_activated(run: Run, site: Site) -> None:
+    issued = run("codes", "issue", "1", "--count", "3", "--valid-days", "2", "--json").json
+    cards = [card["code"] for card in issued["cards"]]
+    assert [card["serial"] for card in issued["cards"]] == [0, 1, 2]
+    assert issued["body"]["valid_until"] - issued["body"]["valid_from"] == 2 * 96
+
+    assert run("codes", "check", cards[2], "--json").json["state"] == "dormant"
+    assert run("codes", "activate", "2").code == 0
+    checked = run("codes", "check", cards[2].lower().replace("-", " "), "--json")
+    assert (checked.code, checked.json["state"], checked.json["serial"]) == (0, "works", 2)
+    assert run("codes", "activate", "2").code == 1
+
+
+def test_cards_are_text_in_groups_with_their_serials(run: Run, site: Site) -> None:
+    done = run("codes", "issue", "1", "--count", "2")
+    rows = [line.split() for line in done.out.splitlines() if line.strip().startswith(("0 ", "1 "))]
+    assert [row[0] for row in rows] == ["0", "1"]
+    assert all(len(row[1].split("-")) == 5 for row in rows)
+
+
+def test_the_same_request_gives_the_same_cards_and_one_batch(run: Run, site: Site) -> None:
+    """Case 28: the first answer was lost."""
+    first = run("codes", "issue", "1", "--count", "2", *_REQUEST, "--json").json
+    again = run("codes", "issue", "1", "--count", "2", *_REQUEST, "--json").json
+    assert (first["repeated"], again["repeated"]) == (False, True)
+    assert again["cards"] == first["cards"] and again["sequence"] == first["sequence"]
+    assert run("provider", "list", "--json").json[0]["batches"] == 2
+    other = run("codes", "activate", "2", *_REQUEST)
+    assert other.code == 1 and "another act" in other.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["9", "--count", "1"], ["1", "--count", "0"], ["1", "--count", "2049"], ["1", "--count", "1", "--who", ""]],
+)
+def test_what_a_rule_refuses_is_one_sentence(run: Run, site: Site, words: list[str]) -> None:
+    before = site.deployment.journal.tip().sequence
+    done = run("codes", "issue", *words)
+    assert (done.code, done.out) == (1, "") and done.err.count("\n") == 1
+    assert site.deployment.journal.tip().sequence == before
+
+
+def test_a_dry_run_issues_nothing_and_shows_no_code(run: Run, site: Site) -> None:
+    before = site.deployment.journal.tip().sequence
+    rehearsed = run("codes", "issue", "1", "--count", "2", "--dry-run", "--json").json
+    assert rehearsed["dry_run"] is True and "cards" not in rehearsed
+    assert site.deployment.journal.tip().sequence == before
+    acted = run("codes", "issue", "1", "--count", "2", "--json").json
+    assert rehearsed["body"] == acted["body"]
+
+
+def test_a_misspelt_code_gets_its_hint_without_a_deployment(run: Run) -> None:
+    done = run("codes", "check", "C123-4587-89AB-CDEF-GH94")
+    assert done.code == 1 and "7th symbol" in done.words and "probably" in done.words
+    assert run("codes", "check", "C123-4567-89AB-CDEF-GH94", "--offline").code == 0
+
+
+def test_checking_tells_state_and_never_use(run: Run, site: Site, clock: FixedClock) -> None:
+    unused = run("codes", "check", site.cards[0], "--json")
+    site.report("patient", 0)
+    assert run("codes", "check", site.cards[0], "--json") == unused
+    assert run("codes", "check", "C123-4567-89AB-CDEF-GH94", "--json").json["state"] == "unknown"
+    run("revoke", "--serials", "1:5-5", "--why", "lost")
+    assert run("codes", "check", site.cards[5], "--json").json["state"] == "cut_off"
+    assert run("codes", "check", site.cards[6], "--json").json["state"] == "works"
+    clock.wait(91 * DAY_SECONDS)
+    assert run("codes", "check", site.cards[6], "--json").json["state"] == "expired"
+
+
+def test_training_codes_look_different_and_are_taken_nowhere(run: Run, site: Site) -> None:
+    [card] = run("codes", "issue", "1", "--count", "1", "--training", "--json").json["cards"]
+    run("codes", "activate", "2")
+    assert card["code"].startswith("T")
+    assert run("codes", "check", card["code"], "--json").json["state"] == "training"
+
+
+def test_issued_cards_are_taken_by_intake(run: Run, site: Site) -> None:
+    from tests.sites import report
+
+    [card] = run("codes", "issue", "1", "--count", "1", "--json").json["cards"]
+    run("codes", "activate", "2")
+    site.performer.catch_up()
+    assert site.answer(report("someone", card["code"], 2, site.clock.now()).body).verdict is Verdict.TAKEN
