@@ -16,10 +16,10 @@ from tocsin.ledger.queries import changes, live_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import decode
 from tocsin.model.calls import Verdict
-from tocsin.model.events import Published, Target
+from tocsin.model.events import Published, Reported, Target
 from tocsin.model.keys import RECORD, Records, key_days, key_ends, unheld_release
 from tocsin.model.policy import Policy
-from tocsin.model.times import EMBARGO_SECONDS, INTERVALS_PER_DAY, Instant, day_of
+from tocsin.model.times import EMBARGO_SECONDS, INTERVALS_PER_DAY, Day, Instant, day_of
 from tocsin.publication.plan import plan
 from tocsin.rules import corrections
 
@@ -31,7 +31,7 @@ KEY_NAMES = st.sampled_from(["a", "b", "c", "d", "e"])
 class Version:
     """One version as phones hold it."""
 
-    def __init__(self, number: int, at: int, first_day: int, records: Records) -> None:
+    def __init__(self, number: int, at: int, first_day: Day, records: Records) -> None:
         self.number = number
         self.at = at
         self.first_day = first_day
@@ -49,7 +49,7 @@ class Histories(RuleBasedStateMachine):
         self.serials = [0, 0, 0]
         self.reports: list[tuple[str, int]] = []
         self.objections: list[int] = []
-        self.versions = [Version(0, self.story.ledger.founded_at, 0, np.empty(0, RECORD))]
+        self.versions = [Version(0, self.story.ledger.founded_at, Day(0), np.empty(0, RECORD))]
         self.dead: set[bytes] = set()
         self._once_public: set[int] = set()
 
@@ -63,14 +63,12 @@ class Histories(RuleBasedStateMachine):
         story = self.story
         name = f"phone {len(self.reports)}"
         today = day_of(story.now)
-        starts = {}
+        starts: dict[int, str] = {}
         for key_name, days_ago in keys.items():  # one key a day: they do not overlap
             starts.setdefault((today - days_ago) * INTERVALS_PER_DAY, key_name)
         sent = [key(key_name, start, period) for start, key_name in sorted(starts.items())]
         self.serials[batch] += 1
-        judgement = story.judge(
-            report_call(name, sent), story.card(batch, self.serials[batch]), holds=[hold] * 30
-        )
+        judgement = story.judge(report_call(name, sent), story.card(batch, self.serials[batch]), holds=[hold] * 30)
         if judgement.draft is None:
             assert judgement.answer.verdict in (Verdict.NO_KEY_LEFT, Verdict.CODE_CUT_OFF)
             return
@@ -126,7 +124,7 @@ class Histories(RuleBasedStateMachine):
         before = self.versions[-1]
         waited = self._longest_wait_over(body.at)
         story.append(draft)
-        version = Version(body.version, body.at, body.first_day, self._live(story.ledger))
+        version = Version(body.version, body.at, Day(body.first_day), self._live(story.ledger))
         self._judge(before, version, body, waited)
         self.versions.append(version)
         for since in range(len(self.versions)):
@@ -187,7 +185,7 @@ class Histories(RuleBasedStateMachine):
             assert apply_delta(version.records, delta).tobytes() == last.records.tobytes()
 
     def _live(self, ledger: Ledger) -> Records:
-        return ledger.keys["record"][live_rows(ledger, ledger.versions[-1].first_day)]
+        return ledger.keys["record"][live_rows(ledger, Day(ledger.versions[-1].first_day))]
 
     def _index(self, sequence: int) -> int:
         return int(np.searchsorted(self.story.ledger.reports["sequence"], sequence))
@@ -196,7 +194,7 @@ class Histories(RuleBasedStateMachine):
         """The keys that are public under this report in the newest version."""
         if not ledger.versions:
             return set()
-        rows = live_rows(ledger, ledger.versions[-1].first_day)
+        rows = live_rows(ledger, Day(ledger.versions[-1].first_day))
         mine = rows[ledger.keys["report"][rows] == self._index(sequence)]
         return set(ledger.keys["record"]["key_data"][mine].tolist())
 
@@ -210,7 +208,7 @@ class Histories(RuleBasedStateMachine):
         """Whether some never-public key has waited for the longest wait, by the sums of this test."""
         ledger = self.story.ledger
         for event in self.story.events:
-            if event.content is None or event.sequence in self._once_public:
+            if event.content is None or event.sequence in self._once_public or not isinstance(event.body, Reported):
                 continue
             for row in event.content.keys:
                 end = int(key_ends(row["record"].reshape(1))[0])
