@@ -1,0 +1,188 @@
+"""`tocsin client` against a running server, over HTTP."""
+
+import json
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.cli.conftest import Run
+from tests.sites import FixedClock, Site, drawn
+from tocsin.cli import client, fetch
+from tocsin.cli.phone import Phone, Stage
+from tocsin.client.ephemeral_ids import rolling_proximity_identifiers
+from tocsin.model.base64url import encode
+from tocsin.model.errors import Unavailable
+from tocsin.model.keys import RECORD
+from tocsin.model.times import INTERVALS_PER_DAY, QUARTER_SECONDS, day_of
+
+
+@pytest.fixture
+def phone(tmp_path: Path) -> Path:
+    return tmp_path / "phone"
+
+
+def _words(command: str, phone: Path, trust: Path, *more: str) -> list[str]:
+    return ["client", command, "--phone", str(phone), "--trust", str(trust), *more]
+
+
+def _key_file(path: Path, clock: FixedClock, key_data: bytes) -> int:
+    """Writes yesterday's key and returns its first interval."""
+    start = (day_of(clock.now()) - 1) * INTERVALS_PER_DAY
+    key = {"key_data": encode(key_data), "rolling_start_interval_number": start, "rolling_period": 144}
+    path.write_text(json.dumps([key]))
+    return start
+
+
+def test_report_track_withdraw(run: Run, site: Site, trust: Path, phone: Path) -> None:
+    reported = run(*_words("report", phone, trust, "--code", site.cards[0]))
+    assert reported.code == 0 and "taken" in reported.out
+    assert (phone / "report.taken").stat().st_mode & 0o077 == 0
+    assert run(*_words("report", phone, trust, "--code", site.cards[1])).code == 1
+    assert run(*_words("track", phone, trust, "--json")).json["verdict"] == "taken"
+    withdrawn = run(*_words("withdraw", phone, trust))
+    assert withdrawn.code == 0 and "taken back" in withdrawn.out
+    assert Phone(phone).report() is None
+    assert run(*_words("track", phone, trust)).code == 1
+
+
+def test_a_code_that_was_used_is_exit_code_1_and_the_phone_may_try_another(
+    run: Run, site: Site, trust: Path, phone: Path, tmp_path: Path
+) -> None:
+    """Case 23, one after the other."""
+    assert run(*_words("report", tmp_path / "first", trust, "--code", site.cards[0])).code == 0
+    spent = run(*_words("report", phone, trust, "--code", site.cards[0], "--json"))
+    assert (spent.code, spent.json["verdict"]) == (1, "code_spent")
+    assert run(*_words("report", phone, trust, "--code", site.cards[1])).code == 0
+
+
+def test_a_report_whose_answer_was_lost_is_sent_again_as_it_was(
+    run: Run, site: Site, trust: Path, phone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+
+    def lose_the_answer(url: str, body: bytes) -> bytes:
+        sent.append(body)
+        fetch.post(url, body)
+        raise Unavailable("The server can't be reached.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client, "post", lose_the_answer)
+        assert run(*_words("report", phone, trust, "--code", site.cards[0])).code == 1
+    kept = Phone(phone).report()
+    assert kept is not None and kept[0] is Stage.PENDING and [kept[1].body] == sent
+    again = run(*_words("report", phone, trust, "--code", site.cards[1]))
+    assert again.code == 0 and "sent again" in again.err
+    site.performer.catch_up()
+    assert site.performer.ledger.reports.count == 1
+
+
+def test_a_withdrawn_report_is_never_posted_again(
+    run: Run, site: Site, trust: Path, phone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(url: str, body: bytes) -> bytes:
+        raise Unavailable("The server can't be reached.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(client, "post", unreachable)
+        run(*_words("report", phone, trust, "--code", site.cards[0]))
+        run(*_words("withdraw", phone, trust))
+    assert run(*_words("report", phone, trust, "--code", site.cards[0])).code == 1
+    unknown = run(*_words("withdraw", phone, trust, "--json"))
+    assert (unknown.code, unknown.json["verdict"]) == (1, "unknown")
+    kept = Phone(phone).report()
+    assert kept is not None and kept[0] is Stage.WITHDRAWING
+
+
+def test_sync_and_match_find_who_was_near(
+    run: Run, site: Site, trust: Path, phone: Path, tmp_path: Path, clock: FixedClock
+) -> None:
+    start = _key_file(tmp_path / "keys.json", clock, drawn("near", 16))
+    ill = _words("report", tmp_path / "ill", trust, "--code", site.cards[0], "--keys", str(tmp_path / "keys.json"))
+    assert run(*ill).code == 0
+    clock.wait(QUARTER_SECONDS)
+    run("publish")
+
+    first = run(*_words("sync", phone, trust, "--json")).json
+    assert (first["version"], first["news"], first["keys"]) == (1, True, 1)
+    assert run(*_words("sync", phone, trust, "--json")).json["news"] is False
+
+    record = np.array([(drawn("near", 16), start, 144, 1, -128, 0)], RECORD)
+    rpi = rolling_proximity_identifiers(record)[0, 7].tobytes()
+    seen = tmp_path / "seen.json"
+    seen.write_text(json.dumps([{"rpi": rpi.hex(), "interval": start + 7}, {"rpi": "00" * 16, "interval": start}]))
+    matched = run("client", "match", "--phone", str(phone), "--sightings", str(seen), "--json").json
+    assert matched["matches"] == [{"rpi": rpi.hex(), "seen_interval": start + 7, "key_interval": start + 7}]
+    assert "EXPOSURE: 1 sighting" in run("client", "match", "--phone", str(phone), "--sightings", str(seen)).out
+    seen.write_text("[]")
+    assert "No exposure" in run("client", "match", "--phone", str(phone), "--sightings", str(seen)).out
+
+
+def test_a_sync_that_is_refused_says_why_and_keeps_what_there_is(
+    run: Run, site: Site, trust: Path, phone: Path, clock: FixedClock
+) -> None:
+    clock.wait(QUARTER_SECONDS)
+    run("publish")
+    assert run(*_words("sync", phone, trust)).code == 0
+    before = (phone / "state").read_bytes()
+    clock.wait(25 * 3600)
+    stale = run(*_words("sync", phone, trust))
+    assert stale.code == 1 and "too old" in stale.err
+    assert (phone / "state").read_bytes() == before
+
+
+def test_a_damaged_state_is_fetched_anew(run: Run, site: Site, trust: Path, phone: Path, clock: FixedClock) -> None:
+    clock.wait(QUARTER_SECONDS)
+    run("publish")
+    run(*_words("sync", phone, trust))
+    (phone / "state").write_bytes(b"damaged")
+    done = run(*_words("sync", phone, trust))
+    assert done.code == 0 and "damaged" in done.err and "version 1" in done.out
+
+
+def test_a_decoy_is_answered_and_recorded_nowhere(run: Run, site: Site, trust: Path) -> None:
+    before = site.deployment.journal.tip().sequence
+    assert run("client", "decoy", "--trust", str(trust), "--json").json == {"verdict": "noted", "keys": []}
+    assert site.deployment.journal.tip().sequence == before
+
+
+def test_keys_that_are_not_taken_are_named(run: Run, site: Site, trust: Path, phone: Path, tmp_path: Path) -> None:
+    _key_file(tmp_path / "keys.json", site.clock, b"short")
+    done = run(*_words("report", phone, trust, "--code", site.cards[0], "--keys", str(tmp_path / "keys.json")))
+    assert done.code == 1 and "key 0: not taken, it is not 16 bytes long" in done.out
+
+
+@pytest.mark.parametrize("text", ["", "{}", '[{"rpi":"zz","interval":1}]', '[{"rpi":"00","interval":1}]', "[1]"])
+def test_sightings_that_are_none_are_refused(
+    run: Run, site: Site, trust: Path, phone: Path, tmp_path: Path, clock: FixedClock, text: str
+) -> None:
+    clock.wait(QUARTER_SECONDS)
+    run("publish")
+    run(*_words("sync", phone, trust))
+    (tmp_path / "seen.json").write_text(text)
+    done = run("client", "match", "--phone", str(phone), "--sightings", str(tmp_path / "seen.json"))
+    assert done.code == 1 and done.err.count("\n") == 1
+
+
+def test_matching_before_any_sync_says_so(run: Run, phone: Path, tmp_path: Path) -> None:
+    done = run("client", "match", "--phone", str(phone), "--sightings", str(tmp_path / "seen.json"))
+    assert done.code == 1 and "sync" in done.err
+
+
+def test_a_server_that_is_away_is_one_sentence(run: Run, site: Site, phone: Path) -> None:
+    trust = site.deployment.folders.trust
+    pinned = json.loads(trust.read_bytes())
+    pinned["reports_url"] = "http://127.0.0.1:9/v1/reports"
+    trust.write_text(json.dumps(pinned))
+    done = run(*_words("report", phone, trust, "--code", site.cards[0]))
+    assert done.code == 1 and "can't be reached" in done.err and done.err.count("\n") == 1
+    assert Phone(phone).report() is not None
+
+
+def test_what_is_too_long_is_read_one_byte_too_far_and_no_further(trust: Path) -> None:
+    base = json.loads(trust.read_bytes())["bucket_url"]
+    assert len(fetch.fetcher(base)("trust.json", 10)) == 11
+    with pytest.raises(Unavailable):
+        fetch.fetcher(base)("no/such", 10)
+    assert httpx.get(f"{base}/trust.json").status_code == 200

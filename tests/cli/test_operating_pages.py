@@ -1,0 +1,51 @@
+"""The pages for operators name every command and every setting, with its default."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec import NODEFAULT, Struct
+
+from tests.cli.conftest import Run
+from tocsin.model.policy import Policy
+from tocsin.service.settings import Settings
+
+_OPERATING = Path(__file__).resolve().parents[2] / "docs" / "operating"
+_GROUPS = ("provider", "codes", "journal", "export", "client")
+
+
+def _rows(heading: str) -> dict[str, list[str]]:
+    """The cells of the table under `heading`, by setting."""
+    _, _, behind = (_OPERATING / "settings.md").read_text(encoding="utf-8").partition(f"\n## {heading}\n")
+    table = behind.partition("\n## ")[0]
+    lines = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| `")]
+    return {cells[0].strip("`"): cells for cells in lines}
+
+
+@pytest.mark.parametrize(("heading", "struct"), [("The deployment", Settings), ("`[policy]`", Policy)])
+def test_every_setting_stands_there_with_unit_and_default(heading: str, struct: type[Struct]) -> None:
+    rows = _rows(heading)
+    fields = msgspec.structs.fields(struct)
+    assert list(rows) == [field.name for field in fields]
+    for field in fields:
+        _, unit, default, meaning = rows[field.name]
+        assert unit and meaning
+        if field.default is NODEFAULT:
+            assert default == "required"
+        elif field.name != "policy":
+            assert msgspec.json.decode(default.strip("`")) == msgspec.json.decode(msgspec.json.encode(field.default))
+
+
+def test_every_command_stands_there(run: Run) -> None:
+    page = (_OPERATING / "commands.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `tocsin ([a-z]+(?: [a-z]+)?)", page, re.MULTILINE)
+    there = [name for name in _commands(run) if name not in _GROUPS]
+    there += [f"{group} {name}" for group in _GROUPS for name in _commands(run, group)]
+    assert sorted(listed) == sorted(there)
+
+
+def _commands(run: Run, *group: str) -> list[str]:
+    names = re.findall(r"^│ ([a-z]+) ", run(*group, "--help").out, re.MULTILINE)
+    assert names
+    return names

@@ -1,0 +1,42 @@
+"""`tocsin serve` as a process."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tocsin.cli import main
+
+_WORDS = ["--region", "xx", "--origin", "tocsin.example.org/xx", "--base-url", "http://127.0.0.1:8787"]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda stop: stop.name)
+def test_it_serves_and_stops_cleanly(tmp_path: Path, stop: signal.Signals) -> None:
+    data = tmp_path / "deployment"
+    assert main(["init", str(data), *_WORDS, "--single-machine"]) == 0
+    command = [sys.executable, "-m", "tocsin", "serve", "--port", "0", "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None and server.stderr is not None
+        found = re.search(r"serving on (\S+)", server.stdout.readline())
+        assert found is not None
+        pinned = httpx.get(f"{found[1]}/trust.json", trust_env=False)
+        assert pinned.content == (data / "trust.json").read_bytes()
+        server.send_signal(stop)
+        out, err = server.communicate(timeout=30)
+    assert (server.returncode, err) == (0, "")
+    assert out.endswith("Stopped.\n")
+
+
+def test_an_address_that_is_taken_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import socket
+
+    data = tmp_path / "deployment"
+    assert main(["init", str(data), *_WORDS, "--single-machine"]) == 0
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        capsys.readouterr()
+        assert main(["serve", "--port", str(taken.getsockname()[1]), "--data", str(data)]) == 1
+    assert "can't be listened on" in capsys.readouterr().err

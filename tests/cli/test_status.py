@@ -1,0 +1,96 @@
+"""`tocsin status`, `publish`, and how stored text reaches a terminal."""
+
+from tests.cli.conftest import Run
+from tests.sites import FixedClock, Site
+from tocsin.cli.status import NOT_YET
+from tocsin.cli.terminal import REPLACEMENT, clean
+from tocsin.journal.encoding import NewEvent
+from tocsin.model.events import ProviderAdded
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS
+from tocsin.stores.folder import FolderBucket
+
+
+def test_it_counts_what_there_is(run: Run, site: Site, clock: FixedClock) -> None:
+    site.report("one", 0)
+    site.report("two", 1)
+    site.withdraw("two")
+    run("codes", "issue", "1", "--count", "5")
+    run("rollback", "--select", "serials=1:0-0", "--why", "x")
+    found = run("status", "--json").json
+    assert found["batches"] == {"dormant": 1, "active": 1, "expired": 0, "cards": 105}
+    counts = {name: found["reports"][name] for name in ("total", "standing", "withdrawn", "cut_off")}
+    assert counts == {"total": 2, "standing": 0, "withdrawn": 1, "cut_off": 1}
+    assert found["providers"] == 1 and found["sequence"] == site.deployment.journal.tip().sequence
+
+
+def test_it_tells_what_waits_what_is_out_and_how_old_that_is(run: Run, site: Site, clock: FixedClock) -> None:
+    assert "none is out" in run("status").out
+    site.report("one", 0, days=3)
+    assert run("status", "--json").json["queue"] == {"reports": 1, "keys": 3, "held_keys": 0, "paused": False}
+    clock.wait(QUARTER_SECONDS)
+    assert "version 1: 3 keys (+3 −0)" in run("publish").out
+    clock.wait(300)
+    versions = run("status", "--json").json["versions"]
+    assert (versions["decided"], versions["out"], versions["out_age_seconds"], versions["live_keys"]) == (1, 1, 300, 3)
+    assert versions["next_due_at"] == clock.at - 300 + QUARTER_SECONDS
+    assert "1 is out, 5 min old" in run("status").words
+
+
+def test_publishing_twice_in_a_step_says_when_the_next_is_due(run: Run, site: Site, clock: FixedClock) -> None:
+    assert "Nothing is due" in run("publish").out
+    clock.wait(QUARTER_SECONDS)
+    first = run("publish", "--json").json
+    assert (first["version"], [out["version"] for out in first["out"]]) == (1, [1])
+    again = run("publish")
+    assert again.code == 0 and "version 1 is out" in again.words and "2026-02-16 09:30 UTC" in again.words
+
+
+def test_it_warns_of_a_version_that_is_decided_and_not_out(run: Run, site: Site, clock: FixedClock) -> None:
+    clock.wait(QUARTER_SECONDS)
+    run("publish")
+    head = site.deployment.folders.bucket / "v1" / "head"
+    head.unlink()
+    assert "NOT OUT" in run("status").out or "1 decided" in run("status").out
+    assert any("not out" in warning for warning in run("status", "--json").json["warnings"])
+
+
+def test_it_warns_of_stale_heads_and_missing_day_keys(run: Run, site: Site, clock: FixedClock) -> None:
+    clock.wait(QUARTER_SECONDS)
+    run("publish")
+    clock.wait(9 * DAY_SECONDS)
+    warnings = run("status", "--json").json["warnings"]
+    assert any("stale" in warning for warning in warnings)
+    assert any("no day key for today" in warning for warning in warnings)
+    assert "MISSING" in run("status").out
+
+
+def test_it_says_what_this_version_does_not_do(run: Run, site: Site) -> None:
+    words = run("status").words
+    assert all(lack in words for lack in NOT_YET)
+    assert "no padding" in words
+
+
+def test_no_line_is_wider_than_the_terminal(run: Run, site: Site) -> None:
+    run("revoke", "--serials", "1:0-3", "--why", "x")
+    assert max(map(len, run("status").out.splitlines())) <= 80
+
+
+def test_a_stored_name_cannot_act_on_a_terminal(run: Run, site: Site) -> None:
+    """A rule refuses such a name today; a journal of another day may hold one."""
+    name = "Evil\x1b[2J\u202eclinic\nProvider 9: fake [red]x[/red]"
+    body = ProviderAdded(provider=2, name=name, who="x", why="x", approved_by=None)
+    with site.deployment.journal.group(site.clock.now()) as group:
+        group.append(NewEvent(body))
+    out = run("provider", "list").out
+    assert "\x1b" not in out and "\u202e" not in out and "[red]x[/red]" in out
+    assert not any(line.startswith("Provider 9") for line in out.splitlines())
+    assert clean(name).count(REPLACEMENT) == 3
+    printed = run("provider", "list", "--json")
+    assert printed.out.isascii() and printed.json[1]["name"] == name
+
+
+def test_a_bucket_of_somebody_else_is_named(run: Run, site: Site) -> None:
+    bucket = FolderBucket(site.deployment.folders.bucket)
+    bucket.replace("v1/head", b"not ours", None)
+    done = run("publish")
+    assert done.code == 1 and "bucket" in done.err
