@@ -9,9 +9,9 @@ What can't be read as HTTP/1.1 is answered with the fixed problem ``bad_request`
 """
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from tocsin.model.errors import Invalid
 from tocsin.web.problems import Problem
@@ -51,7 +51,7 @@ class Connection(HttpToolsProtocol):
         if self._receiving is None:
             return
         if self._in_headers and self._request_bytes > MAX_HEADER_BYTES:
-            self._refuse(Problem.BAD_REQUEST)
+            self.send_400_response("")
         elif self._request_bytes > MAX_REQUEST_BYTES:
             self.loop.call_soon(self._close)  # after the application, which may be about to say why
 
@@ -83,7 +83,11 @@ class Connection(HttpToolsProtocol):
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(Problem.BAD_REQUEST)
+        cycle = cast(RequestResponseCycle | None, self.cycle)  # None before the first request
+        if cycle is None or cycle.response_complete:
+            self._refuse(Problem.BAD_REQUEST)
+        else:
+            cycle.keep_alive = False  # what came before the nonsense is answered, then it closes
 
     # --- an answer's life ---
 

@@ -1,5 +1,6 @@
 """The web server: an ASGI application on a socket, in a thread of its own, with nothing logged of any request."""
 
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
 from tocsin.web.apps.app import apps_application
 from tocsin.web.apps.grid import GRID_SECONDS
-from tocsin.web.connection import Connection
+from tocsin.web.connection import MAX_CONNECTIONS, Connection
 
 BACKLOG: Final = 2048
 """Connections that may wait to be accepted."""
@@ -22,6 +23,8 @@ IDLE_SECONDS: Final = 5
 """How long a connection is kept open for a next request."""
 STOP_SECONDS: Final = 5
 """How long a server that stops waits for what it has begun."""
+OTHER_FILES: Final = 512
+"""Open files that are no connections: the journal's, and those that are handed out."""
 
 
 class WebServer:
@@ -54,6 +57,7 @@ class WebServer:
 
     def start(self) -> None:
         """Serves from now on. Raises `Unavailable` if the server does not come up."""
+        _allow_open_files(MAX_CONNECTIONS + OTHER_FILES)
         self._thread.start()
         self._server.settled.wait()
         if not self._server.started:
@@ -114,3 +118,11 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError:
         raise Unavailable(f"port {port} of {host} can't be listened on: is another server running?") from None
+
+
+def _allow_open_files(wanted: int) -> None:
+    """Raises this process's own limit as far as it may: the usual 1,024 are fewer than the connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))

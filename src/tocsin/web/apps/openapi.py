@@ -22,6 +22,7 @@ CALL_PROBLEMS: Final = (
     Problem.ENCODED,
 )
 FILE_PROBLEMS: Final = (*EVERYWHERE, Problem.NOT_FOUND)
+_OBJECT_TYPES: Final = (OCTETS, ZIP, TEXT)
 
 _CALL_TEXT: Final = (
     f"Every call has exactly {REQUEST_BYTES} bytes and every answer exactly {ANSWER_BYTES}: one JSON object, then"
@@ -41,28 +42,19 @@ def openapi_document(base_url: str) -> _Json:
             "description": "Anonymous: no account, no cookie. The files are public and may come from any cache.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": base_url}],
+        "servers": [{"url": base_url.rstrip("/")}],
         "security": [],
         "paths": {
             "/v1/reports": {"post": _call()},
-            "/v1/head": {
-                "get": _file("getHead", "The signed head: what the newest version is.", [TEXT], HEAD_CACHING),
-                "head": _file("headHead", "The headers of the signed head.", [], HEAD_CACHING),
-            },
+            "/v1/head": _file("Head", "The signed head: what the newest version is.", [TEXT], HEAD_CACHING),
             "/v1/{region}/{profile}/{hash}": {
                 "parameters": _object_parameters(),
-                "get": _file(
-                    "getObject",
-                    "A dump, a delta or a list of files, named by a head.",
-                    [OCTETS, ZIP, TEXT],
-                    OBJECT_CACHING,
+                **_file(
+                    "Object", "A dump, a delta or a list of files, named by a head.", _OBJECT_TYPES, OBJECT_CACHING
                 ),
-                "head": _file("headObject", "The headers of such an object.", [], OBJECT_CACHING),
             },
-            "/trust.json": {
-                "get": _file("getTrust", "What an app is built with, for comparison.", [JSON], TRUST_CACHING)
-            },
-            "/openapi.json": {"get": _file("getOpenapi", "This document.", [JSON], TRUST_CACHING)},
+            "/trust.json": _file("Trust", "What an app is built with, for comparison.", [JSON], TRUST_CACHING),
+            "/openapi.json": _file("Openapi", "This document.", [JSON], TRUST_CACHING),
         },
         "components": {
             "schemas": {"Call": request_schema(), "Answer": answer_schema(), "Problem": PROBLEM_SCHEMA},
@@ -105,17 +97,21 @@ def _call() -> _Json:
     }
 
 
-def _file(operation: str, summary: str, content_types: Iterable[str], caching: str) -> _Json:
+def _file(name: str, summary: str, content_types: Iterable[str], caching: str) -> _Json:
+    """The two methods of a file."""
+    headers = {"Cache-Control": _fixed_header(caching)}
+    content: _Json = {content_type: {} for content_type in content_types}
+    problems = _problems(FILE_PROBLEMS)
     return {
-        "operationId": operation,
-        "summary": summary,
-        "responses": {
-            "200": {
-                "description": summary,
-                "headers": {"Cache-Control": _fixed_header(caching)},
-                "content": {content_type: {} for content_type in content_types},
-            },
-            **_problems(FILE_PROBLEMS),
+        "get": {
+            "operationId": f"get{name}",
+            "summary": summary,
+            "responses": {"200": {"description": summary, "headers": headers, "content": content}, **problems},
+        },
+        "head": {
+            "operationId": f"head{name}",
+            "summary": f"The headers alone. {summary}",
+            "responses": {"200": {"description": summary, "headers": headers}, **problems},
         },
     }
 

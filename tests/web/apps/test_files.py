@@ -1,0 +1,135 @@
+"""What is handed out: every public object as it lies in the bucket, and nothing else (cases 45, 46; T-L10)."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.sites import Site
+from tests.web.wire import ask, request_bytes
+from tocsin.model.times import QUARTER_SECONDS
+from tocsin.web.problems import Problem
+
+FOREVER = "public, max-age=31536000, immutable"
+
+
+@pytest.fixture
+def published(site: Site) -> list[Path]:
+    """The objects of a site that published a report: keyset files, a GAEN zip, lists, the head."""
+    site.report("ada", 0)
+    site.clock.wait(QUARTER_SECONDS)
+    site.deployment.publisher().publish()
+    bucket = site.deployment.bucket.folder
+    return [path for path in bucket.rglob("*") if path.is_file() and not path.name.startswith(".")]
+
+
+def test_every_object_is_handed_out_as_it_is(site: Site, port: int, published: list[Path]) -> None:
+    bucket = site.deployment.bucket.folder
+    seen = set()
+    for path in published:
+        name = str(path.relative_to(bucket))
+        reply = ask(port, request_bytes("GET", f"/{name}"))
+        assert (reply.status, reply.body) == (200, path.read_bytes()), name
+        headers = reply.headers
+        assert headers.keys() == {"date", "content-type", "content-length", "cache-control"}
+        if name == "v1/head":
+            assert (headers["content-type"], headers["cache-control"]) == (
+                "text/plain; charset=utf-8",
+                "public, max-age=60",
+            )
+        else:
+            assert headers["cache-control"] == FOREVER
+        seen.add((name.split("/")[2] if name != "v1/head" else "head", headers["content-type"]))
+        head = ask(port, request_bytes("HEAD", f"/{name}"))
+        assert head.body == b""
+        assert {**head.headers, "date": ""} == {**headers, "date": ""}
+    assert seen == {
+        ("head", "text/plain; charset=utf-8"),
+        ("keyset", "application/octet-stream"),
+        ("gaen", "application/zip"),
+        ("gaen", "text/plain; charset=utf-8"),
+    }
+
+
+def test_a_query_changes_nothing(port: int, published: list[Path]) -> None:
+    plain, queried = (ask(port, request_bytes("GET", path)) for path in ("/v1/head", "/v1/head?who=me"))
+    assert plain.body == queried.body
+
+
+def test_the_head_is_not_there_before_the_first_version(port: int) -> None:
+    reply = ask(port, request_bytes("GET", "/v1/head"))
+    assert (reply.status, reply.headers["cache-control"]) == (404, "public, max-age=5")  # case 45
+
+
+def test_the_trust_file(site: Site, port: int) -> None:
+    reply = ask(port, request_bytes("GET", "/trust.json"))
+    assert reply.body == (site.top / "trust.json").read_bytes()
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["cache-control"] == "public, max-age=300"
+
+
+def test_a_large_object_comes_whole(site: Site, port: int) -> None:
+    data = bytes(range(256)) * 4096 * 3
+    path = site.deployment.bucket.folder / "v1" / "utopia" / "keyset" / ("a" * 64)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    assert ask(port, request_bytes("GET", f"/v1/utopia/keyset/{'a' * 64}")).body == data
+
+
+HASH = "0" * 64
+TRAVERSALS = [
+    "/../tocsin.toml",
+    "/v1/../../tocsin.toml",
+    "/v1/head/../../../tocsin.toml",
+    "/v1/%2e%2e/%2e%2e/tocsin.toml",
+    "/v1/..%2f..%2ftocsin.toml",
+    "/v1/..%5c..%5ctocsin.toml",
+    "/v1/%252e%252e/%252e%252e/tocsin.toml",
+    "/v1/utopia/keyset/..%2f..%2f..%2f..%2ftocsin.toml",
+    "/v1/utopia/../utopia/secret",
+    "/v1//keyset/secret",
+    "/v1/utopia/keyset/.lock",
+    "/v1/utopia/keyset/",
+    "/v1/utopia/keyset",
+    "/v1/utopia",
+    "/v1/utopia/journal/" + HASH,
+    "/v1/utopia/keyset/" + HASH + "%00",
+    "/v1/utopia/keyset/" + HASH + "%0a",
+    "/v1/utopia/keyset/" + HASH.replace("0", "%30", 1) + "x",
+    "/v1/utopia/keyset/" + "A" * 64,
+    "/v1/utopia/keyset/" + HASH[1:],
+    "/.lock",
+    "/v1/.head",
+    "/v1/%C0%AE%C0%AE/keyset/" + HASH,
+    "/v1/\\..\\..\\tocsin.toml",
+    "/tocsin.toml",
+    "/journal/journal.sqlite",
+    "/keys/head",
+    "file:///etc/passwd",
+    "http://x/../../etc/passwd",
+]
+
+
+def test_no_path_leads_out_of_the_public_names(site: Site, port: int) -> None:
+    bucket = site.deployment.bucket.folder
+    (bucket / "v1" / "utopia" / "keyset").mkdir(parents=True)
+    for hidden in (bucket / ".lock", bucket / "v1" / ".head", bucket / "v1" / "utopia" / "keyset" / ".lock"):
+        hidden.write_text("hidden")
+    (bucket / "v1" / "utopia" / "secret").write_text("hidden")
+    for path in TRAVERSALS:
+        reply = ask(port, request_bytes("GET", path))
+        assert reply.status in (400, 404), path
+        assert reply.body in (Problem.BAD_REQUEST.body, Problem.NOT_FOUND.body), path
+
+
+def test_what_has_the_name_of_an_object_and_is_none(site: Site, port: int) -> None:
+    (site.deployment.bucket.folder / "v1" / "utopia" / "keyset" / HASH).mkdir(parents=True)
+    assert ask(port, request_bytes("GET", f"/v1/utopia/keyset/{HASH}")).status == 404
+
+
+def test_a_disk_that_fails_is_not_a_missing_object(site: Site, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Path, mode: str) -> None:
+        raise OSError(5, "input/output error")
+
+    monkeypatch.setattr(Path, "open", fail)
+    reply = ask(port, request_bytes("GET", "/v1/head"))
+    assert (reply.status, reply.headers["cache-control"]) == (503, "no-store")  # no cache keeps it
