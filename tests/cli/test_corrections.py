@@ -128,3 +128,7 @@ def test_a_revocation_names_one_target(run: Run, site: Site, words: list[str]) -
 def test_a_reason_is_one_printable_line(run: Run, site: Site, why: str) -> None:
     """Users' C7: the reason is shown to people later."""
     assert run("pause", "--why", why).code == 1
+
+
+def test_a_dry_run_that_touches_no_report_says_so(run: Run, site: Site) -> None:
+    assert "change no report and no public key" in run("pause", "--why", "x", "--dry-run").words

@@ -138,6 +138,9 @@ def _tell_rehearsal(terminal: Terminal, options: ActOptions, draft: Draft, chang
         return
     terminal.say(f"A dry run: nothing is recorded. The event would be `{draft.body.kind}` with")
     terminal.facts((f"  {name}", _shown(value)) for name, value in as_json(draft.body)["body"].items())
+    if not any(msgspec.to_builtins(changed).values()):
+        terminal.say("It would change no report and no public key.")
+        return
     terminal.say("It would change, by the next version at the latest:")
     terminal.facts(_effect_facts(changed))
 

@@ -39,7 +39,7 @@ def inspect(
     key
         A public key in PEM, to try the signatures against; may be given several times.
     """
-    public_keys = {path.name: parse_public_key(read_file(path)) for path in key or ()}
+    public_keys = {str(path): parse_public_key(read_file(path)) for path in key or ()}
     code = 0
     found: list[dict[str, object]] = []
     for path in files:
@@ -88,17 +88,17 @@ def _key_facts(name: str, keys: KeySummary) -> list[tuple[str, str]]:
     return [
         *facts,
         ("  - starts", f"{utc(first)} to {utc(last)}; {keys.starts_at_utc_midnight:,} at midnight UTC"),
-        ("  - report types", _table(keys.report_types)),
+        ("  - types", _table(keys.report_types)),
         ("  - periods", _table(keys.rolling_periods)),
-        ("  - risk levels", _table(keys.transmission_risk_levels)),
-        ("  - days since onset", _table(keys.days_since_onset)),
+        ("  - risk", _table(keys.transmission_risk_levels)),
+        ("  - onset", _table(keys.days_since_onset)),
     ]
 
 
 def _table(counts: dict[str, int]) -> str:
-    """The commonest values first, at most eight of them."""
+    """Values, each with its number of keys; the commonest first, at most eight of them."""
     ordered = sorted(counts.items(), key=lambda item: -item[1])
-    shown = ", ".join(f"{value}: {count:,}" for value, count in ordered[:8])
+    shown = ", ".join(f"{value} ({count:,})" for value, count in ordered[:8])
     return shown if len(ordered) <= 8 else f"{shown}, and {len(ordered) - 8} other values"
 
 

@@ -33,9 +33,9 @@ def seconds_to_sleep(now: int, step_seconds: int, *, failed: bool) -> int:
 class PublisherLoop:
     """The thread that publishes and makes day keys ahead.
 
-    `make_publisher` gives a publisher that has read nothing yet: after a failure the old one is dropped, since its
-    ledger may be ahead of the bucket. `told_trouble` is given a sentence when something fails, None when all is well
-    again; the same sentence is not repeated. It is called from the thread.
+    `make_publisher` gives a publisher that has read nothing yet: it is asked at the start, and after a fault of ours,
+    which may have left a ledger half folded. `told_trouble` is given a sentence when something fails, None when all is
+    well again; the same sentence is not repeated. It is called from the thread.
     """
 
     def __init__(
@@ -84,18 +84,18 @@ class PublisherLoop:
         self._keys.make_days_ahead(day_of(self._clock.now()))
 
     def _publish(self) -> None:
-        publisher, self._publisher = self._publisher or self._make_publisher(), None
-        publisher.publish()
-        self._publisher = publisher
+        if self._publisher is None:
+            self._publisher = self._make_publisher()
+        self._publisher.publish()
 
-    @staticmethod
-    def _attempt(work: Callable[[], None]) -> str | None:
+    def _attempt(self, work: Callable[[], None]) -> str | None:
         """What went wrong with `work`, as a sentence; None if nothing did."""
         try:
             work()
         except TocsinError as error:
             return str(error)
         except Exception as error:  # a bug: a publisher that is gone would be found out by stale phones only
+            self._publisher = None
             _log.error("publishing failed: %s", type(error).__name__)
             return f"a fault in tocsin itself ({type(error).__name__}): please report it"
         return None
