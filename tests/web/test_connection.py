@@ -47,6 +47,15 @@ def test_a_client_that_never_comes_to_an_end_is_closed(impatient: None, port: in
         assert_closes(wire)
 
 
+def test_an_empty_line_after_an_answer_buys_no_time(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "RECEIVE_SECONDS", AT_ONCE)
+    with Wire(port) as wire:
+        wire.send(request_bytes("GET", "/nothing"))
+        wire.reply()
+        wire.send(b"\r\n")
+        assert wire.is_closed()
+
+
 def test_a_byte_now_and_then_buys_no_time(impatient: None, port: int) -> None:  # T-D3
     with Wire(port) as wire:
         wire.send(request_bytes("POST", "/v1/reports", GOOD))

@@ -66,7 +66,6 @@ class Connection(HttpToolsProtocol):
     # --- a request's life, as the parser tells it ---
 
     def on_message_begin(self) -> None:
-        self._await_request()
         self._in_headers = True
         self._request_bytes = 0
         super().on_message_begin()

@@ -121,6 +121,16 @@ def test_no_path_leads_out_of_the_public_names(site: Site, port: int) -> None:
         assert reply.body in (Problem.BAD_REQUEST.body, Problem.NOT_FOUND.body), path
 
 
+def test_an_object_has_one_name(site: Site, port: int) -> None:
+    folder = site.deployment.bucket.folder / "v1" / "utopia" / "keyset"
+    folder.mkdir(parents=True)
+    (folder / HASH).write_bytes(b"an object")
+    name = f"/v1/utopia/keyset/{HASH}"
+    assert ask(port, request_bytes("GET", name)).status == 200
+    for other in (f"{name}x", f"{name}%0a", f"{name}%00", f"{name}/", f"/{name}", f"{name}.zip"):
+        assert ask(port, request_bytes("GET", other)).status == 404, other
+
+
 def test_what_has_the_name_of_an_object_and_is_none(site: Site, port: int) -> None:
     (site.deployment.bucket.folder / "v1" / "utopia" / "keyset" / HASH).mkdir(parents=True)
     assert ask(port, request_bytes("GET", f"/v1/utopia/keyset/{HASH}")).status == 404
