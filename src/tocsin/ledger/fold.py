@@ -182,11 +182,8 @@ def _published(ledger: Ledger, event: Event, body: Published) -> None:
     leaving, _ = rows_of_moves(ledger, body.leaving, event)
     entering, types = rows_of_moves(ledger, body.entering, event)
     out, into = keys["head"][leaving], keys["head"][entering]
-    before = {
-        int(head): (int(keys["last_row"][head]), int(keys["changed"][head]), int(keys["left"][head]))
-        for head in np.intersect1d(out, into)  # the key goes over from one holder to another
-    }
-    records_before = {head: keys["record"][row].tobytes() for head, (row, _, _) in before.items()}
+    handed_over = np.intersect1d(out, into).tolist()  # from one holder to another: never absent
+    before = [(keys["record"][keys["last_row"][head]].tobytes(), int(keys["changed"][head])) for head in handed_over]
 
     keys["public"][out] = False
     keys["left"][out] = version
@@ -202,10 +199,9 @@ def _published(ledger: Ledger, event: Event, body: Published) -> None:
     keys["last_row"][into] = entering
     keys["changed"][into] = version
     keys["first_entered"][into] = np.where(keys["first_entered"][into] == 0, version, keys["first_entered"][into])
-    for head, (_, changed, left) in before.items():
-        keys["left"][head] = left  # it was never absent
-        if keys["record"][keys["last_row"][head]].tobytes() == records_before[head]:
-            keys["changed"][head] = changed  # nor is its record another
+    for head, (record, changed) in zip(handed_over, before, strict=True):
+        if keys["record"][keys["last_row"][head]].tobytes() == record:
+            keys["changed"][head] = changed
 
     ledger.versions.append(
         Version(
