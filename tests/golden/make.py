@@ -1,0 +1,98 @@
+"""Writes the golden journal of a version: ``python -m tests.golden.make VERSION``, once, before its release.
+
+A journal is not made twice with the same bytes (nonces and secrets are drawn), so what is committed is never written
+anew: every later version must open it, and make the same public files of it.
+"""
+
+import base64
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.sites import FixedClock, Site, by
+from tocsin.formats.gaen.reader import read_zip
+from tocsin.journal.encoding import StoredEvent
+from tocsin.model.events import Target
+from tocsin.rules import corrections
+from tocsin.rules.corrections import Selection
+
+FOLDER = Path(__file__).parent
+
+
+def content_hashes(bucket: Path) -> dict[str, str]:
+    """SHA-256 of every object; of ``export.bin`` for a zip, since another build of zlib packs it otherwise."""
+    hashes = {}
+    for path in sorted(bucket.rglob("*")):
+        if path.is_file() and not path.name.startswith("."):
+            data = path.read_bytes()
+            content = read_zip(data)[0] if data.startswith(b"PK") else data
+            hashes[str(path.relative_to(bucket))] = hashlib.sha256(content).hexdigest()
+    return hashes
+
+
+def as_line(event: StoredEvent) -> str:
+    """One event as a line of JSON; byte strings in base64."""
+    return json.dumps(
+        {
+            "sequence": event.sequence,
+            "recorded_at": event.recorded_at,
+            "kind": event.kind,
+            "body": event.body.decode(),
+            "content": None if event.content is None else _text(event.content),
+            "content_digest": _text(event.content_digest),
+            "claims": [_text(claim) for claim in event.claims],
+            "digest": _text(event.digest),
+        }
+    )
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def tell(site: Site) -> None:
+    """A history with every kind of event that this version writes."""
+    clock, performer = site.clock, site.performer
+    publisher = site.deployment.publisher()
+    for serial in range(4):
+        site.report(f"phone {serial}", serial)
+    clock.wait(900)
+    publisher.publish()
+    site.withdraw("phone 0")
+    stack = Target(batch=1, first=1, last=2)
+    performer.act(lambda ledger, now: corrections.revoke(ledger, stack, None, now, by("revoke")))
+    back = performer.act(lambda ledger, now: corrections.rollback(ledger, Selection(target=stack), by("roll back")))
+    clock.wait(900)
+    publisher.publish()
+    performer.act(lambda ledger, now: corrections.pause(ledger, by("pause")))
+    performer.act(lambda ledger, now: corrections.reinstate(ledger, back.sequence, by("reinstate")))
+    site.report("phone 9", 9)
+    clock.wait(900)
+    publisher.publish()
+    performer.act(lambda ledger, now: corrections.resume(ledger, by("resume")))
+    for hours in (1, 4, 24):
+        clock.wait(hours * 3600)
+        publisher.publish()
+
+
+def main(version: str) -> None:
+    folder = FOLDER / version
+    folder.mkdir()
+    with tempfile.TemporaryDirectory() as scratch:
+        site = Site(Path(scratch) / "site", FixedClock(), cards=20)
+        tell(site)
+        deployment = site.deployment
+        lines = [as_line(event) for event in deployment.journal.read(0)]
+        (folder / "journal.jsonl").write_text("\n".join(lines) + "\n")
+        hashes = content_hashes(deployment.folders.bucket)
+        (folder / "objects.json").write_text(json.dumps(hashes, indent=2) + "\n")
+        shutil.copytree(deployment.folders.keys, folder / "keys")
+        shutil.copy(deployment.folders.settings, folder / "tocsin.toml")
+        deployment.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

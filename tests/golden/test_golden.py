@@ -1,0 +1,68 @@
+"""Yesterday's journal still opens, and leads to the same public files: the promise that bytes only grow."""
+
+import base64
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.golden.make import FOLDER, content_hashes
+from tests.sites import FixedClock
+from tocsin.journal import sqlite
+from tocsin.journal.encoding import StoredEvent
+from tocsin.journal.verify import verify
+from tocsin.model.claims import Claim
+from tocsin.model.events import KINDS, Erased
+from tocsin.service.deployment import Deployment
+
+VERSIONS = sorted(path.name for path in FOLDER.iterdir() if (path / "journal.jsonl").exists())
+
+
+def events(version: str) -> list[StoredEvent]:
+    lines = (FOLDER / version / "journal.jsonl").read_text().splitlines()
+    return [_event(json.loads(line)) for line in lines]
+
+
+def _event(line: dict[str, Any]) -> StoredEvent:
+    decode = base64.b64decode
+    return StoredEvent(
+        sequence=line["sequence"],
+        recorded_at=line["recorded_at"],
+        kind=line["kind"],
+        body=line["body"].encode(),
+        content=None if line["content"] is None else decode(line["content"]),
+        content_digest=decode(line["content_digest"]),
+        claims=tuple(Claim(decode(claim)) for claim in line["claims"]),
+        digest=decode(line["digest"]),
+    )
+
+
+def test_there_is_a_golden_journal() -> None:
+    assert "0.1.0" in VERSIONS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_golden_journal_opens_and_leads_to_the_same_files(version: str, tmp_path: Path) -> None:
+    top = tmp_path / "site"
+    shutil.copytree(FOLDER / version, top, ignore=shutil.ignore_patterns("*.json*"))
+    for path in (top / "keys").rglob("*"):
+        path.chmod(0o700 if path.is_dir() else 0o600)  # a checkout does not keep modes
+    (top / "keys").chmod(0o700)
+    (top / "bucket").mkdir()
+    (top / "journal").mkdir()
+    journal = sqlite.create(top / "journal" / "journal.sqlite", durability=sqlite.Durability.WAIVED)
+    journal.load(events(version))
+    verify(journal)
+    journal.close()
+
+    deployment = Deployment(top, FixedClock(at=events(version)[-1].recorded_at))
+    publisher = deployment.publisher()
+    publisher.publish()
+    assert content_hashes(top / "bucket") == json.loads((FOLDER / version / "objects.json").read_text())
+    deployment.close()
+
+
+def test_the_golden_journal_holds_every_kind_that_is_written() -> None:
+    assert {event.kind for event in events("0.1.0")} == KINDS.keys() - {Erased.kind}  # erasing is not built yet
