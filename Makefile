@@ -65,10 +65,12 @@ vectors: .venv/.dev-ready ## write the test vectors again and show what changed
 	@git status --short -- tests/vectors
 
 demo: .venv/.run-ready ## code, report, publication and match, in a minute
-	$(BIN)/tocsin demo
+	$(BIN)/tocsin demo $(addprefix --export ,$(wildcard ../shared/data/gaen/cwa-android-keys-2020-05-31.zip))
 
-run: .venv/.run-ready ## everything on 127.0.0.1, with made-up data
-	$(BIN)/tocsin run
+run: .venv/.run-ready ## a server of your own on 127.0.0.1:8787, in the folder my-deployment
+	@test -e my-deployment || $(BIN)/tocsin init my-deployment --region utopia --origin tocsin.example/utopia \
+		--base-url http://127.0.0.1:8787
+	$(BIN)/tocsin serve --data my-deployment
 
 bench: .venv/.dev-ready ## measure; the figures are for this machine only
 	$(BIN)/python -m benchmarks

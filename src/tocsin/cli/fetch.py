@@ -26,6 +26,8 @@ def _read(method: str, url: str, most_bytes: int, *, headers: dict[str, str], co
     """The body of the answer: at most one byte more than `most_bytes`, so that one too long is seen to be."""
     try:
         with httpx.stream(method, url, headers=headers, content=content, timeout=TIMEOUT_SECONDS) as response:
+            if response.status_code == httpx.codes.NOT_FOUND:
+                raise Unavailable("The server has no such file: perhaps its first version is not out yet.")
             if response.status_code != httpx.codes.OK:
                 raise Unavailable(f"The server answered {response.status_code}: try again later.")
             data = bytearray()
