@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 
 from tests.builders import Story, key, report_call
 from tocsin.client.apply import apply_delta
@@ -51,6 +52,7 @@ class Histories(RuleBasedStateMachine):
         self.serials = [0, 0, 0]
         self.reports: list[tuple[str, int]] = []
         self.objections: list[int] = []
+        self.policy = POLICY
         self.versions = [Version(0, self.story.ledger.founded_at, Day(0), np.empty(0, RECORD))]
         self.dead: set[bytes] = set()
         self._once_public: set[int] = set()
@@ -127,7 +129,7 @@ class Histories(RuleBasedStateMachine):
     def publish(self, steps: int) -> None:
         story = self.story
         story.wait(900 * steps)
-        draft = plan(story.ledger, POLICY, story.now, 1)
+        draft = plan(story.ledger, self.policy, story.now, 1)
         assert draft is not None and plan(story.ledger, POLICY, story.ledger.founded_at, 1) is None
         body = draft.body
         assert isinstance(body, Published)
@@ -355,4 +357,16 @@ def test_a_holder_that_has_withdrawn_does_not_make_way_even_when_it_is_cut_off()
     told.story.revoke(Target(batch=1, first=2, last=2), Instant(told.story.now - 1800))
     told.story.revoke(Target(provider=2), Instant(told.story.now - 1800))
     told.publish(8)
+    assert told.versions[-1].by_key == {}
+
+
+def test_a_useful_life_that_is_made_longer_brings_no_expired_key_back() -> None:
+    told = history()
+    reported(told, 3)
+    told.publish(2)
+    assert len(told.versions[-1].by_key) == 1
+    told.publish(96)
+    assert told.versions[-1].by_key == {}
+    told.policy = replace(POLICY, useful_days=14)
+    told.publish(1)  # the delta law is looked at here: phones have dropped that day
     assert told.versions[-1].by_key == {}

@@ -41,7 +41,7 @@ def plan(ledger: Ledger, policy: Policy, now: int, term: int) -> Draft | None:
     at = Instant(now - now % policy.step_seconds)
     if at <= last_at(ledger):
         return None
-    oldest = first_day(at, policy.useful_days)
+    oldest = _first_day(ledger, policy, at)
     moves = _moves(ledger, policy, at, oldest)
     version = ledger.version + 1
     body = Published(
@@ -64,6 +64,12 @@ def plan(ledger: Ledger, policy: Policy, now: int, term: int) -> Draft | None:
 def last_at(ledger: Ledger) -> Instant:
     """The instant of the newest version; that of version 0, the empty set, is the founding's."""
     return Instant(ledger.versions[-1].at if ledger.versions else ledger.founded_at)
+
+
+def _first_day(ledger: Ledger, policy: Policy, at: int) -> Day:
+    """The first live day; it never goes back, for phones have dropped what was before (a longer useful life waits)."""
+    last = ledger.versions[-1].first_day if ledger.versions else 0
+    return Day(max(first_day(at, policy.useful_days), last))
 
 
 class _Moves(Struct, frozen=True, eq=False):
