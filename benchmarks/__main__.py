@@ -1,0 +1,60 @@
+"""Measures, and prints one table: `make bench`, or `python -m benchmarks [--large] [ROW …]`.
+
+The journal under load lies in ``.bench/`` of the current folder, which should be on a real disk; it is removed at the
+end.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from benchmarks import appends, intake, machine, matching, public_set, story
+from benchmarks.table import Row, markdown
+
+FOLDER: Final = Path(".bench")
+REPORTS: Final = 7_143
+"""100,002 keys."""
+LARGE_REPORTS: Final = 71_429
+"""1,000,006 keys."""
+
+MEASUREMENTS: Final[dict[str, Callable[[Path], list[Row]]]] = {
+    "intake": intake.measure,
+    "append": appends.measure,
+    "public-set": lambda folder: public_set.measure(folder, REPORTS),
+    "match": lambda folder: matching.measure(),
+    "demo": lambda folder: story.measure(),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures; prints one table.")
+    parser.add_argument("--large", action="store_true", help="the public set at 1,000,000 keys, too (a minute more)")
+    parser.add_argument("only", nargs="*", help=f"measure these alone, of: {', '.join(MEASUREMENTS)}", metavar="ROW")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.only) - MEASUREMENTS.keys():
+        parser.error(f"there is no {' or '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
+    wanted = {name: measure for name, measure in MEASUREMENTS.items() if name in (arguments.only or MEASUREMENTS)}
+    if arguments.large:
+        wanted["public-set-large"] = lambda folder: public_set.measure(folder, LARGE_REPORTS)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir()
+    described = machine.describe(FOLDER)
+    try:
+        rows = [row for name, measure in wanted.items() for row in _measured(name, measure)]
+    finally:
+        shutil.rmtree(FOLDER)
+    print(f"{described}.\n\n{markdown(rows)}")
+
+
+def _measured(name: str, measure: Callable[[Path], list[Row]]) -> list[Row]:
+    print(f"measuring {name} …", file=sys.stderr, flush=True)
+    folder = FOLDER / name
+    folder.mkdir()
+    return measure(folder)
+
+
+if __name__ == "__main__":
+    main()
