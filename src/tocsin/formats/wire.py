@@ -182,7 +182,8 @@ def _decode_padded(padded: bytes, length: int, decoder: msgspec.json.Decoder[_T]
         if not (text.startswith("{") and text.endswith("}")):
             raise Invalid("not one JSON object and then spaces")
         fields = decoder.decode(text)
-        _NAMES_DECODER.decode(text)  # only now: what msgspec took is shallow and short
+        if msgspec.json.encode(fields) != text.encode():  # what we would have written has no name twice
+            _NAMES_DECODER.decode(text)  # only now: what msgspec took is shallow and short
     except (ValueError, RecursionError):  # all of msgspec's, json's and UTF-8's; their words could echo input
         raise Invalid("not the JSON object that is wanted here") from None
     return fields

@@ -188,11 +188,9 @@ def _published(ledger: Ledger, event: Event, body: Published) -> None:
     keys["public"][out] = False
     keys["left"][out] = version
 
-    for row, head in zip(entering.tolist(), into.tolist(), strict=True):
-        last = int(keys["last_row"][head])
-        if last not in (NEVER, row):
-            ended = int(keys["left"][head])
-            ledger.stints.setdefault(head, []).append((last, ended))
+    last = keys["last_row"][into]
+    for head in into[(last != NEVER) & (last != entering)].tolist():  # another holder was public before
+        ledger.stints.setdefault(head, []).append((int(keys["last_row"][head]), int(keys["left"][head])))
     keys["record"]["report_type"][entering] = types
     keys["was_public"][entering] = True
     keys["public"][into] = True

@@ -1,9 +1,12 @@
 """Byte strings in JSON: unpadded base64url (RFC 4648 §5), canonical, or refused."""
 
-import base64
 import binascii
+from typing import Final
 
 from tocsin.model.errors import Invalid
+
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_FROM_STANDARD: Final = bytes.maketrans(b"+/", b"-_")
 
 
 def encode(data: bytes) -> str:
@@ -12,7 +15,7 @@ def encode(data: bytes) -> str:
     >>> encode(b"\\xff\\xfe")
     '__4'
     """
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    return binascii.b2a_base64(data, newline=False).translate(_FROM_STANDARD).rstrip(b"=").decode("ascii")
 
 
 def decode(text: str) -> bytes:
@@ -24,10 +27,10 @@ def decode(text: str) -> bytes:
     b'\\xff\\xfe'
     """
     try:
-        data = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), b"-_", validate=True)
+        data = binascii.a2b_base64(text.encode("ascii").translate(_TO_STANDARD) + b"=" * (-len(text) % 4))
     except (UnicodeEncodeError, binascii.Error):
         raise Invalid("not base64url") from None
-    if encode(data) != text:
+    if encode(data) != text:  # also what holds foreign symbols, which the decoder passes over
         raise Invalid("not canonical base64url")
     return data
 

@@ -89,7 +89,7 @@ def key_order(records: Records) -> NDArray[np.intp]:
     """The permutation that sorts `records` by their key's bytes, ascending."""
     halves = np.ascontiguousarray(records["key_data"]).view(">u8").reshape(-1, 2)
     high = halves[:, 0].astype(np.uint64)
-    order = np.argsort(high, kind="stable")
+    order = np.argsort(high)
     ranked = high[order]
     if bool((ranked[1:] == ranked[:-1]).any()):  # two keys that share their first 8 bytes: order by all 16
         return np.lexsort((halves[:, 1].astype(np.uint64), high))

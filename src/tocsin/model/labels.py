@@ -5,6 +5,7 @@ Source: ``docs/formats/labels.md``. Every hash, MAC and derivation of tocsin beg
 
 import hashlib
 import hmac
+from functools import cache
 from typing import Final
 
 LABELS: Final = frozenset(
@@ -28,6 +29,7 @@ LABELS: Final = frozenset(
 )
 
 
+@cache
 def prefix(label: str) -> bytes:
     """The bytes that stand before everything hashed under `label`: u8 length of the text, then the text.
 

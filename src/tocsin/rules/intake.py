@@ -7,7 +7,7 @@ is `formats.wire`'s.
 8 the code · 9 append: code and continue ID unused
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from msgspec import Struct
@@ -59,13 +59,13 @@ def judge(
     claimed: Claimed,
     policy: Policy,
     received_at: Instant,
-    holds: Sequence[int],
+    holds: Iterable[int],
 ) -> Judgement:
     """What `call` is answered and what is to be appended for it.
 
     `ledger`: at the tip, the group's earlier events included. `code`: the reading of a report's code, `NO_CODE` for
     all else. `received_at`: a multiple of 900. `holds`: at least 30 numbers, each drawn evenly from 0 to
-    ``policy.hold_back_quarters``.
+    ``policy.hold_back_quarters``; only as many are taken as the report has parts.
     """
     match call:
         case ReportCall():
@@ -91,7 +91,7 @@ def _judge_report(
     claimed: Claimed,
     policy: Policy,
     received_at: Instant,
-    holds: Sequence[int],
+    holds: Iterable[int],
 ) -> Judgement:
     if call.code is None and not policy.self_reports:  # 2 (C4)
         return _answer(Verdict.UNSUPPORTED)
@@ -133,7 +133,7 @@ def _report_draft(
     taken: Sequence[int],
     policy: Policy,
     received_at: Instant,
-    holds: Sequence[int],
+    holds: Iterable[int],
 ) -> Draft:
     keys = [call.keys[position] for position in taken]
     hold = [0] * len(call.keys)

@@ -49,11 +49,11 @@ def days_since_onset(key: SentKey, onset_day: int | None) -> int:
     return days if abs(days) <= MAX_ONSET_DISTANCE else NO_ONSET
 
 
-def hold_backs(keys: Sequence[SentKey], received_at: Instant, drawn: Sequence[int]) -> list[int]:
+def hold_backs(keys: Sequence[SentKey], received_at: Instant, drawn: Iterable[int]) -> list[int]:
     """The hold-back of each key in quarter-hours: one drawn value a part, by the order of their instants (K10)."""
     instants = [
         unheld_release(received_at, (key.rolling_start_interval_number + key.rolling_period) * INTERVAL_SECONDS)
         for key in keys
     ]
-    part = {instant: number for number, instant in enumerate(sorted(set(instants)))}
-    return [drawn[part[instant]] for instant in instants]
+    hold_of = dict(zip(sorted(set(instants)), drawn, strict=False))  # draws no more than there are parts
+    return [hold_of[instant] for instant in instants]

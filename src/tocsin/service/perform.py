@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from msgspec import Struct
 
 from tocsin.formats.wire import decode_call, encode_answer
-from tocsin.journal.content import NONCE_BYTES, encode_content, open_event, seal
+from tocsin.journal.content import NONCE_BYTES, encode_content, seal
 from tocsin.journal.encoding import NewEvent
 from tocsin.journal.port import Group, Journal
 from tocsin.ledger.fold import fold
@@ -110,7 +110,7 @@ class Performer:
             lambda claim: group.claimed(claim) is not None,
             self._policy,
             arrival.received_at,
-            [secrets.randbelow(self._policy.hold_back_quarters + 1) for _ in range(MAX_KEYS)],
+            (secrets.randbelow(self._policy.hold_back_quarters + 1) for _ in range(MAX_KEYS)),
         )
         if judgement.draft is not None:
             self._append(group, judgement.draft, arrival.received_at)
@@ -118,7 +118,7 @@ class Performer:
 
     def _append(self, group: Group, draft: Draft, received_at: Instant) -> Event:
         stored = group.append(NewEvent(draft.body, self._sealed(draft, received_at), draft.claims))
-        event = open_event(self._keys, stored)
+        event = Event(stored.sequence, stored.recorded_at, draft.body, stored.digest, draft.content)
         fold(self.ledger, [event])
         return event
 
