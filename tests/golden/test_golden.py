@@ -10,6 +10,7 @@ import pytest
 
 from tests.golden.make import FOLDER, content_hashes
 from tests.sites import FixedClock
+from tocsin.formats.leaf import Profile, decode_file_list, object_name, parse_head_text
 from tocsin.journal import sqlite
 from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.verify import verify
@@ -60,8 +61,26 @@ def test_a_golden_journal_opens_and_leads_to_the_same_files(version: str, tmp_pa
     deployment = Deployment(top, FixedClock(at=events(version)[-1].recorded_at))
     publisher = deployment.publisher()
     publisher.publish()
-    assert content_hashes(top / "bucket") == json.loads((FOLDER / version / "objects.json").read_text())
+    made = content_hashes(top / "bucket")
+    golden = json.loads((FOLDER / version / "objects.json").read_text())
+    assert made["v1/head"] == golden["v1/head"]
+    assert made.items() <= golden.items()
+    assert _names_in_force(top / "bucket") <= made.keys()
     deployment.close()
+
+
+def _names_in_force(bucket: Path) -> set[str]:
+    """The objects that the head names, those of its file lists included."""
+    leaf = parse_head_text((bucket / "v1/head").read_text().partition("\n\n")[0] + "\n", "tocsin.example/utopia")
+    names = set()
+    for files in leaf.profiles:
+        for named in (files.dump, files.delta):
+            assert named is not None
+            names.add(object_name(leaf.region, files.profile, named.file.hash))
+            if files.profile is Profile.GAEN:
+                listed = (bucket / object_name(leaf.region, files.profile, named.file.hash)).read_bytes()
+                names |= {object_name(leaf.region, Profile.GAEN, file.file.hash) for file in decode_file_list(listed)}
+    return names
 
 
 def test_the_golden_journal_holds_every_kind_that_is_written() -> None:

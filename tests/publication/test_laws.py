@@ -129,8 +129,8 @@ class Histories(RuleBasedStateMachine):
     def publish(self, steps: int) -> None:
         story = self.story
         story.wait(900 * steps)
-        draft = plan(story.ledger, self.policy, story.now, 1)
-        assert draft is not None and plan(story.ledger, POLICY, story.ledger.founded_at, 1) is None
+        draft = plan(story.ledger, self.policy, story.now, 1, ())
+        assert draft is not None and plan(story.ledger, POLICY, story.ledger.founded_at, 1, ()) is None
         body = draft.body
         assert isinstance(body, Published)
         before = self.versions[-1]

@@ -27,10 +27,10 @@ AT_ONCE = Policy(minimum_reports=1)
 def _publish(story: Story) -> set[bytes]:
     """The keys of the next version."""
     story.wait()
-    draft = plan(story.ledger, story.policy, story.now, term=1)
+    draft = plan(story.ledger, story.policy, story.now, term=1, made=())
     assert draft is not None
     story.append(draft)
-    rows = live_rows(story.ledger, first_day(story.now, story.policy.useful_days))
+    rows = live_rows(story.ledger, first_day(story.ledger, story.now, story.policy.useful_days))
     return {record["key_data"].tobytes() for record in story.ledger.keys["record"][rows]}
 
 

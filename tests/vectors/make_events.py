@@ -98,6 +98,7 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
         "set_digest": text64(b"d" * 32),
         "term": 1,
         "files": [["keyset", "delta", 0, 0, 0, []], ["gaen", "dump", 0, 0, 500_000, [["310", "v1"]]]],
+        "made": [["keyset", "delta", 0, 1, 1, 1, text64(b"h" * 32), 240]],
     }
     whole_batch = {"provider": None, "batch": 4711, "first": None, "last": None}
     card = b"\x03" + hashlib.sha256(b"stands for a card's MAC").digest()

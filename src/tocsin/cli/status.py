@@ -7,7 +7,7 @@ from msgspec import Struct
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json, opened
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span, utc
 from tocsin.ledger.predicates import standing_reports
-from tocsin.ledger.queries import first_day, live_rows, standing_objections, waiting
+from tocsin.ledger.queries import first_day, standing_objections, waiting
 from tocsin.ledger.state import Ledger, Revocation
 from tocsin.model.times import QUARTER_SECONDS, Day, Instant, day_of
 from tocsin.publication.release import released
@@ -155,8 +155,9 @@ def _reports(ledger: Ledger) -> Reports:
 
 
 def _queue(ledger: Ledger, now: Instant, useful_days: int) -> Queue:
-    queue = waiting(ledger, now, first_day(now, useful_days))
-    return Queue(reports=queue.reports, keys=len(queue.eligible), held_keys=len(queue.held), paused=ledger.paused)
+    queue = waiting(ledger, now, first_day(ledger, now, useful_days))
+    keys = len(queue.eligible) + len(queue.returning)
+    return Queue(reports=queue.reports, keys=keys, held_keys=len(queue.held), paused=ledger.paused)
 
 
 def _objection(ledger: Ledger, sequence: int, kind: str) -> Objection:
@@ -180,7 +181,7 @@ def _versions(deployment: Deployment, ledger: Ledger, now: Instant) -> Versions:
         out_at=out.leaf.at if out.leaf else None,
         out_age_seconds=now - out.leaf.at if out.leaf else None,
         next_due_at=newest.due if newest else ledger.founded_at - ledger.founded_at % step + step,
-        live_keys=len(live_rows(ledger, Day(newest.first_day))) if newest else 0,
+        live_keys=out.leaf.gaen_keys if out.leaf else 0,
     )
 
 

@@ -93,7 +93,7 @@ def open_content(day_keys: DayKeys, kind: str, own_id: bytes, stored: bytes) -> 
 
 
 def open_event(day_keys: DayKeys, stored: StoredEvent) -> Event:
-    """`stored` as the ledger folds it: body decoded, content opened.
+    """`stored` as the ledger folds it: body decoded, content opened, or `sealed` where its day's key is not at hand.
 
     Raises `UnknownKind`, and `Invalid` for a body or a content that is not what it should be.
     """
@@ -105,7 +105,8 @@ def open_event(day_keys: DayKeys, stored: StoredEvent) -> Event:
         own_id = base64url.decode_exactly(body.id, ID_BYTES)
         plain = open_content(day_keys, stored.kind, own_id, stored.content)
         content = None if plain is None else decode_content(plain)
-    return Event(stored.sequence, stored.recorded_at, body, stored.digest, content)
+    sealed = stored.content is not None and content is None
+    return Event(stored.sequence, stored.recorded_at, body, stored.digest, content, sealed)
 
 
 def _cipher(day_key: bytes) -> AESGCM:

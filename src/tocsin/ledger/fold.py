@@ -94,6 +94,8 @@ def _reported(ledger: Ledger, event: Event, body: Reported) -> None:
     content = event.content
     if content is None:
         reports["erased"][index] = True
+        if event.sealed:
+            ledger.sealed_days.add(body.received_at // DAY_SECONDS)
         return
     reports["batch"][index] = content.batch
     reports["serial"][index] = content.serial
@@ -213,8 +215,11 @@ def _published(ledger: Ledger, event: Event, body: Published) -> None:
             files=body.files,
             sequence=event.sequence,
             digest=event.digest,
+            entered=len(entering),
+            left=len(leaving),
         )
     )
+    ledger.made.extend(body.made)
 
 
 def rows_of_moves(ledger: Ledger, moves: tuple[Move, ...], event: Event) -> tuple[Rows, NDArray[np.uint8]]:
@@ -235,6 +240,7 @@ def rows_of_moves(ledger: Ledger, moves: tuple[Move, ...], event: Event) -> tupl
 def _erased(ledger: Ledger, event: Event, body: Erased) -> None:
     reports = ledger.reports
     reports["erased"][reports["received_at"] // DAY_SECONDS == body.day] = True
+    ledger.sealed_days.discard(body.day)
 
 
 def _report_index(ledger: Ledger, sequence: int, event: Event) -> int:

@@ -33,9 +33,13 @@ def standing(ledger: Ledger, report: int) -> Standing:
     return Standing.CUT_OFF if reports["objections"][report] else Standing.TAKEN
 
 
-def first_day(at: int, useful_days: int) -> Day:
-    """The oldest day whose keys are live at `at`."""
-    return Day(day_of(at) - useful_days)
+def first_day(ledger: Ledger, at: int, useful_days: int) -> Day:
+    """The oldest day whose keys are live in a version made at `at`.
+
+    It never goes back, for phones have dropped what was before: a useful life that is made longer waits.
+    """
+    last = ledger.versions[-1].first_day if ledger.versions else 0
+    return Day(max(day_of(at) - useful_days, last))
 
 
 def wanted_rows(ledger: Ledger, oldest: Day) -> NDArray[np.bool_]:
@@ -58,23 +62,29 @@ def live_rows(ledger: Ledger, oldest: Day) -> Rows:
 
 
 class Waiting(Struct, frozen=True):
-    """What might enter the public set but has not: the rows whose release instant has come, and those still held."""
+    """What might enter the public set: never-public rows whose release instant has come, and those still held.
+
+    `returning`: rows that were public once and are wanted again; they wait for nothing but the end of a pause.
+    """
 
     eligible: Rows
     held: Rows
+    returning: Rows
     reports: int
     oldest_release_at: int | None
 
 
 def waiting(ledger: Ledger, at: int, oldest: Day) -> Waiting:
-    """The never-public rows that wait at `at`; `reports` counts the reports with an eligible row."""
+    """The rows that wait at `at`; `reports` counts the reports with an eligible row."""
     keys = ledger.keys
-    fresh = wanted_rows(ledger, oldest) & ~public_rows(ledger) & ~keys["was_public"]
+    absent = wanted_rows(ledger, oldest) & ~public_rows(ledger)
+    fresh = absent & ~keys["was_public"]
     due = keys["release_at"] <= at
     eligible = np.nonzero(fresh & due)[0]
     return Waiting(
         eligible=eligible,
         held=np.nonzero(fresh & ~due)[0],
+        returning=np.nonzero(absent & keys["was_public"] & (keys["embargo_until"] <= at))[0],
         reports=len(np.unique(keys["report"][eligible])),
         oldest_release_at=int(keys["release_at"][eligible].min()) if len(eligible) else None,
     )

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 
 from tocsin.ledger.columns import Columns
-from tocsin.model.events import FileSpec, Target
+from tocsin.model.events import FileSpec, MadeFile, Target
 from tocsin.model.keys import RECORD
 
 NEVER: Final = -1
@@ -55,7 +55,7 @@ Objection = Revocation | Rollback
 
 
 class Version(Struct, frozen=True):
-    """A version of the public set as it was decided, without the moves that led to it."""
+    """A version of the public set as it was decided, with the number of positions that entered and left."""
 
     version: int
     at: int
@@ -67,6 +67,8 @@ class Version(Struct, frozen=True):
     files: tuple[FileSpec, ...]
     sequence: int
     digest: bytes
+    entered: int
+    left: int
 
 
 class Ledger:
@@ -89,6 +91,10 @@ class Ledger:
         self.batches: dict[int, Batch] = {}
         self.objections: dict[int, Objection] = {}
         self.versions: list[Version] = []
+        self.made: list[MadeFile] = []
+        """The public files of every version but the newest, whose own are recorded with the next one."""
+        self.sealed_days: set[int] = set()
+        """UTC days of reports whose content could not be opened when it was folded, and is not erased."""
         self.report_by_id: dict[bytes, int] = {}
         self.verdicts: list[str] = []
         self.reports = Columns(

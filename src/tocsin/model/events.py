@@ -149,8 +149,27 @@ class FileSpec(Struct, frozen=True, array_like=True):
     signature_infos: tuple[SignatureInfo, ...]
 
 
+class MadeFile(Struct, frozen=True, array_like=True):
+    """A public file by its content: `digest` is its SHA-256 in base64url, of ``export.bin`` for ``gaen``.
+
+    Part `part` of `parts` (from 1) of the window; `from_version` 0 in a dump.
+    """
+
+    profile: str
+    kind: str
+    from_version: int
+    to_version: int
+    part: int
+    parts: int
+    digest: str
+    length: int
+
+
 class Published(Body, frozen=True):
-    """A version of the public set is decided: what enters, what leaves, what it leads to, which files it makes."""
+    """A version of the public set is decided: what enters, what leaves, what it leads to, which files it makes.
+
+    `made`: the files of the version before it, as they were released; so every leaf follows from the journal alone.
+    """
 
     kind: ClassVar[str] = "published"
     version: int
@@ -165,6 +184,7 @@ class Published(Body, frozen=True):
     set_digest: str
     term: int
     files: tuple[FileSpec, ...]
+    made: tuple[MadeFile, ...]
 
 
 class Erased(Body, frozen=True):
@@ -214,10 +234,14 @@ class Draft(Struct, frozen=True, eq=False):
 
 
 class Event(Struct, frozen=True, eq=False):
-    """An event as the journal holds it, its content opened. `content` is None where there is none or it is erased."""
+    """An event as the journal holds it, its content opened. `content` is None where there is none or it is erased.
+
+    `sealed`: the journal has content, but the key of its day is not at hand.
+    """
 
     sequence: int
     recorded_at: int
     body: Body
     digest: bytes
     content: ReportContent | None = None
+    sealed: bool = False

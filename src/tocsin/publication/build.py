@@ -1,23 +1,34 @@
-"""The bytes of a version: a pure function of the ledger at its `published` event and of the leaf before it.
+"""The bytes of a version: a pure function of the ledger at its `published` event.
 
-No policy, no clock and no chance: any machine with the same journal and day keys makes the same content. Signatures
-come afterwards (`sign`).
+No policy, no clock, no chance and no look into the bucket: any machine with the same journal and day keys makes the
+same content. What earlier versions made is named by the journal (`Published.made`). Signatures come later (`sign`).
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 from msgspec import Struct
 
-from tocsin.formats.gaen.writer import ExportHeader, ExportPart, encode_export, export_parts, revisions
+from tocsin.formats.gaen.writer import ExportHeader, encode_export, export_parts, revisions
 from tocsin.formats.keyset import REMOVAL, KeysetDelta, KeysetDump, Removals, encode_delta, encode_dump
-from tocsin.formats.leaf import Delta, Dump, Leaf, ListedFile, Named, Profile, ProfileFiles, encode_file_list
+from tocsin.formats.leaf import (
+    HASH_BYTES,
+    Delta,
+    Dump,
+    Leaf,
+    ListedFile,
+    Named,
+    Profile,
+    ProfileFiles,
+    encode_file_list,
+)
 from tocsin.formats.set_digest import set_digest
 from tocsin.ledger.queries import Changes, changes, live_rows
 from tocsin.ledger.state import Ledger, Version
+from tocsin.model.base64url import decode_exactly, encode
 from tocsin.model.errors import Invalid
-from tocsin.model.events import FileSpec
+from tocsin.model.events import FileSpec, MadeFile
 from tocsin.model.keys import Records, key_days
 from tocsin.model.times import DAY_SECONDS, Day
 
@@ -29,45 +40,53 @@ class Object(Struct, frozen=True):
     data: bytes
 
 
+class Keyset(Struct, frozen=True):
+    """A keyset file of this version: `kind` ``dump`` or ``delta``."""
+
+    kind: str
+    from_version: int
+    to_version: int
+    data: bytes
+
+
 class Export(Struct, frozen=True, eq=False):
-    """A GAEN file still to be signed: `export_bin` and the header that its signatures must repeat."""
+    """A GAEN file still to be signed: `data` is its ``export.bin``; signatures must repeat its `header`."""
 
+    kind: str
+    from_version: int
+    to_version: int
+    data: bytes
     header: ExportHeader
-    export_bin: bytes
-
-
-class Inherited(Struct, frozen=True):
-    """What a version takes over from the one before it: the files that it does not make anew.
-
-    `exports` lists the GAEN delta files so far; of version 0 there is nothing to take over.
-    """
-
-    keyset: ProfileFiles = ProfileFiles(Profile.KEYSET)
-    gaen: ProfileFiles = ProfileFiles(Profile.GAEN)
-    exports: tuple[ListedFile, ...] = ()
 
 
 class Built(Struct, frozen=True, eq=False):
-    """A version, unsigned: its leaf, and the immutable objects that the leaf names and that are new."""
+    """A version, unsigned: its leaf, its objects (file lists that did not change among them), its GAEN files.
+
+    `made`: what the next `published` event records of it.
+    """
 
     leaf: Leaf
     objects: tuple[Object, ...]
     exports: tuple[Export, ...]
+    made: tuple[MadeFile, ...]
 
 
-def build(ledger: Ledger, inherited: Inherited) -> Built:
-    """The newest version of `ledger`, which must have been folded to its `published` event or not past the next.
+def build(ledger: Ledger) -> Built:
+    """The newest version of `ledger`, folded to its `published` event or further, but not past the next one.
 
-    Raises `Invalid` if the ledger does not lead to the set digest that the event recorded: then this machine and the
-    one that decided do not agree, and nothing may go out. Cost: a set digest and one pass a file.
+    Raises `Invalid` if the ledger does not lead to the set digest that the event recorded: content is erased, or this
+    machine and the one that decided do not agree; nothing may go out. Cost: a set digest and one pass a file.
     """
     version = ledger.versions[-1]
-    oldest = Day(version.first_day)
-    live: Records = ledger.keys["record"][live_rows(ledger, oldest)]
+    live: Records = ledger.keys["record"][live_rows(ledger, Day(version.first_day))]
     if set_digest(ledger.region, live) != version.set_digest:
         raise Invalid(f"version {version.version} does not lead to the set digest that was decided")
-    keyset, objects = _keyset(ledger, version, live, inherited.keyset)
-    gaen, lists, exports = _gaen(ledger, version, live, inherited)
+    keysets = _keysets(ledger, version, live)
+    exports = _exports(ledger, version, live)
+    made = tuple(_made(Profile.KEYSET, file, 1, 1) for file in keysets) + tuple(
+        _made(Profile.GAEN, file, file.header.batch_num, file.header.batch_size) for file in exports
+    )
+    keyset, gaen, lists = _named(ledger, version, (*ledger.made, *made))
     leaf = Leaf(
         region=ledger.region,
         version=version.version,
@@ -82,19 +101,24 @@ def build(ledger: Ledger, inherited: Inherited) -> Built:
         dp3t_keys=0,
         profiles=(keyset, gaen),
     )
-    return Built(leaf, (*objects, *lists), exports)
+    objects = [Object(Profile.KEYSET, keyset.data) for keyset in keysets]
+    return Built(leaf, (*objects, *lists), exports, made)
 
 
-def _keyset(
-    ledger: Ledger, version: Version, live: Records, before: ProfileFiles
-) -> tuple[ProfileFiles, tuple[Object, ...]]:
-    dump, delta, objects = before.dump, before.delta, []
+def versions_in_force(ledger: Ledger) -> set[int]:
+    """The versions that made the files which the leaf of the newest version names; that one included."""
+    version = ledger.versions[-1]
+    files = [*_newest_dump(ledger.made, Profile.KEYSET), *_newest_dump(ledger.made, Profile.GAEN)]
+    files += _listed_deltas(ledger, ledger.made)
+    return {file.to_version for file in files} | {version.version}
+
+
+def _keysets(ledger: Ledger, version: Version, live: Records) -> tuple[Keyset, ...]:
+    common = (version.at, version.first_day, version.set_digest)
+    files = []
     if _spec(version, Profile.KEYSET, "dump"):
-        data = encode_dump(
-            KeysetDump(ledger.region, version.version, version.at, version.first_day, version.set_digest, live)
-        )
-        dump = Dump(version.version, _name(data))
-        objects.append(Object(Profile.KEYSET, data))
+        data = encode_dump(KeysetDump(ledger.region, version.version, *common, live))
+        files.append(Keyset("dump", 0, version.version, data))
     if spec := _spec(version, Profile.KEYSET, "delta"):
         change = changes(ledger, spec.from_version, Day(version.first_day))
         data = encode_delta(
@@ -109,9 +133,8 @@ def _keyset(
                 removals=_removals(change),
             )
         )
-        delta = Delta(spec.from_version, version.version, _name(data))
-        objects.append(Object(Profile.KEYSET, data))
-    return ProfileFiles(Profile.KEYSET, dump, delta), tuple(objects)
+        files.append(Keyset("delta", spec.from_version, version.version, data))
+    return tuple(files)
 
 
 def _removals(change: Changes) -> Removals:
@@ -121,32 +144,77 @@ def _removals(change: Changes) -> Removals:
     return removals
 
 
-def _gaen(
-    ledger: Ledger, version: Version, live: Records, inherited: Inherited
-) -> tuple[ProfileFiles, tuple[Object, ...], tuple[Export, ...]]:
-    """GAEN's own step: a dump, and a delta unless its window is empty; each named by a list of its files."""
-    dump, delta = inherited.gaen.dump, inherited.gaen.delta
-    lists: list[Object] = []
+def _exports(ledger: Ledger, version: Version, live: Records) -> tuple[Export, ...]:
+    """GAEN's own step: a dump, and a delta unless its window is empty."""
     exports: list[Export] = []
     if spec := _spec(version, Profile.GAEN, "dump"):
-        header = ExportHeader(version.first_day * DAY_SECONDS, version.at, ledger.region, spec.signature_infos)
-        made = _export(header, live, live[:0], spec)
-        listed = encode_file_list(_listed(made, 0, version.version))
-        dump = Dump(version.version, _name(listed))
-        lists.append(Object(Profile.GAEN, listed))
-        exports.extend(made)
+        window = (version.first_day * DAY_SECONDS, version.at)
+        exports += _parts(ledger, version, spec, window, live, live[:0])
     if spec := _spec(version, Profile.GAEN, "delta"):
         change = changes(ledger, spec.from_version, Day(version.first_day))
         fresh = change.first_entered > spec.from_version
-        header = ExportHeader(at_of(ledger, spec.from_version), version.at, ledger.region, spec.signature_infos)
+        window = (at_of(ledger, spec.from_version), version.at)
         revised = revisions(change.additions[~fresh], change.removals)
-        made = _export(header, change.additions[fresh], revised, spec)
-        kept = [file for file in inherited.exports if _is_useful(ledger, version, file)]
-        listed = encode_file_list([*kept, *_listed(made, spec.from_version, version.version)])
-        delta = Delta(spec.from_version, version.version, _name(listed))
-        lists.append(Object(Profile.GAEN, listed))
-        exports.extend(made)
-    return ProfileFiles(Profile.GAEN, dump, delta), tuple(lists), tuple(exports)
+        exports += _parts(ledger, version, spec, window, change.additions[fresh], revised)
+    return tuple(exports)
+
+
+def _parts(
+    ledger: Ledger, version: Version, spec: FileSpec, window: tuple[int, int], keys: Records, revised: Records
+) -> list[Export]:
+    header = ExportHeader(*window, ledger.region, spec.signature_infos)
+    parts = export_parts(header, keys, revised, spec.records_per_part)
+    return [
+        Export(
+            spec.kind,
+            spec.from_version,
+            version.version,
+            encode_export(part.header, part.keys, part.revised_keys),
+            part.header,
+        )
+        for part in parts
+    ]
+
+
+def _named(
+    ledger: Ledger, version: Version, made: Sequence[MadeFile]
+) -> tuple[ProfileFiles, ProfileFiles, list[Object]]:
+    """The leaf's two lines, and the lists of GAEN files that the second one names."""
+    keyset_dump = [Dump(file.to_version, _name_of(file)) for file in _newest_dump(made, Profile.KEYSET)]
+    keyset_delta = [
+        Delta(file.from_version, file.to_version, _name_of(file))
+        for file in made
+        if (file.profile, file.kind, file.to_version) == (Profile.KEYSET, "delta", version.version)
+    ]
+    lists: list[Object] = []
+    dump, delta = None, None
+    if dumped := _newest_dump(made, Profile.GAEN):
+        lists.append(Object(Profile.GAEN, _list_of(dumped)))
+        dump = Dump(dumped[-1].to_version, _name(lists[-1].data))
+    if deltas := _listed_deltas(ledger, made):
+        lists.append(Object(Profile.GAEN, _list_of(deltas)))
+        delta = Delta(deltas[-1].from_version, deltas[-1].to_version, _name(lists[-1].data))
+    return (
+        ProfileFiles(Profile.KEYSET, next(iter(keyset_dump), None), next(iter(keyset_delta), None)),
+        ProfileFiles(Profile.GAEN, dump, delta),
+        lists,
+    )
+
+
+def _newest_dump(made: Sequence[MadeFile], profile: Profile) -> list[MadeFile]:
+    """The parts of the newest dump in this profile."""
+    dumps = [file for file in made if (file.profile, file.kind) == (profile, "dump")]
+    return [file for file in dumps if file.to_version == dumps[-1].to_version]
+
+
+def _listed_deltas(ledger: Ledger, made: Sequence[MadeFile]) -> list[MadeFile]:
+    """The GAEN deltas up to the newest, back to one useful life before it: phones may still have to fetch them."""
+    deltas = [file for file in made if (file.profile, file.kind) == (Profile.GAEN, "delta")]
+    if not deltas:
+        return []
+    newest = ledger.versions[deltas[-1].to_version - 1]
+    oldest_at = newest.at - newest.useful_days * DAY_SECONDS
+    return [file for file in deltas if at_of(ledger, file.to_version) >= oldest_at]
 
 
 def at_of(ledger: Ledger, version: int) -> int:
@@ -154,23 +222,19 @@ def at_of(ledger: Ledger, version: int) -> int:
     return ledger.versions[version - 1].at if version else ledger.founded_at
 
 
-def _export(header: ExportHeader, keys: Records, revised: Records, spec: FileSpec) -> list[Export]:
-    parts: Iterable[ExportPart] = export_parts(header, keys, revised, spec.records_per_part)
-    return [Export(part.header, encode_export(part.header, part.keys, part.revised_keys)) for part in parts]
+def _list_of(files: Sequence[MadeFile]) -> bytes:
+    return encode_file_list(
+        [ListedFile(file.from_version, file.to_version, file.part, file.parts, _name_of(file)) for file in files]
+    )
 
 
-def _listed(exports: list[Export], from_version: int, to_version: int) -> list[ListedFile]:
-    return [
-        ListedFile(
-            from_version, to_version, export.header.batch_num, export.header.batch_size, _name(export.export_bin)
-        )
-        for export in exports
-    ]
+def _made(profile: Profile, file: Keyset | Export, part: int, parts: int) -> MadeFile:
+    digest = encode(hashlib.sha256(file.data).digest())
+    return MadeFile(profile, file.kind, file.from_version, file.to_version, part, parts, digest, len(file.data))
 
 
-def _is_useful(ledger: Ledger, version: Version, file: ListedFile) -> bool:
-    """Whether a phone may still have to fetch it: made within the useful life of a key."""
-    return at_of(ledger, file.to_version) >= version.at - version.useful_days * DAY_SECONDS
+def _name_of(file: MadeFile) -> Named:
+    return Named(decode_exactly(file.digest, HASH_BYTES), file.length)
 
 
 def _spec(version: Version, profile: Profile, kind: str) -> FileSpec | None:

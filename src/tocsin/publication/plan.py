@@ -6,16 +6,16 @@ Minimum, longest wait, hold-back and pause are decided here and nowhere else; bu
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 
 from tocsin.formats.set_digest import set_digest
-from tocsin.ledger.queries import Rows, changes, first_day, public_rows, waiting, wanted_rows
+from tocsin.ledger.queries import Rows, Waiting, changes, first_day, public_rows, waiting, wanted_rows
 from tocsin.ledger.state import Ledger, Version
 from tocsin.model.base64url import encode
 from tocsin.model.claims import version_claim
 from tocsin.model.events import (
     Draft,
     FileSpec,
+    MadeFile,
     Move,
     Paused,
     Published,
@@ -33,15 +33,16 @@ OVERTAKES = (Withdrawn, Revoked, RolledBack, Reinstated, Paused, Resumed, Publis
 """Kinds of event that, after a plan's `up_to`, make it stale. Reports do no harm."""
 
 
-def plan(ledger: Ledger, policy: Policy, now: int, term: int) -> Draft | None:
+def plan(ledger: Ledger, policy: Policy, now: int, term: int, made: tuple[MadeFile, ...]) -> Draft | None:
     """The next version as of `now`, or None if this step has its version already.
 
-    Cost: one pass over the ledger's keys, and one set digest.
+    `made`: the files of the ledger's newest version, as `build` made them. Cost: one pass over the ledger's keys, and
+    one set digest.
     """
     at = Instant(now - now % policy.step_seconds)
     if at <= last_at(ledger):
         return None
-    oldest = _first_day(ledger, policy, at)
+    oldest = first_day(ledger, at, policy.useful_days)
     moves = _moves(ledger, policy, at, oldest)
     version = ledger.version + 1
     body = Published(
@@ -56,7 +57,8 @@ def plan(ledger: Ledger, policy: Policy, now: int, term: int) -> Draft | None:
         padding=(),
         set_digest=encode(set_digest(ledger.region, _records(ledger, moves.live))),
         term=term,
-        files=_files(ledger, policy, at, oldest, moved=bool(len(moves.entering) or len(moves.leaving))),
+        files=_files(ledger, policy, at, oldest, moves),
+        made=made,
     )
     return Draft(body=body, claims=(version_claim(version),))
 
@@ -64,12 +66,6 @@ def plan(ledger: Ledger, policy: Policy, now: int, term: int) -> Draft | None:
 def last_at(ledger: Ledger) -> Instant:
     """The instant of the newest version; that of version 0, the empty set, is the founding's."""
     return Instant(ledger.versions[-1].at if ledger.versions else ledger.founded_at)
-
-
-def _first_day(ledger: Ledger, policy: Policy, at: int) -> Day:
-    """The first live day; it never goes back, for phones have dropped what was before (a longer useful life waits)."""
-    last = ledger.versions[-1].first_day if ledger.versions else 0
-    return Day(max(first_day(at, policy.useful_days), last))
 
 
 class _Moves(Struct, frozen=True, eq=False):
@@ -86,8 +82,9 @@ def _moves(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> _Moves:
     entering = wanted & public & (keys["record"]["report_type"] != ledger.reports["report_type"][keys["report"]])
     leaving = public & ~wanted & (keys["day"] >= oldest)
     if not ledger.paused:
-        entering |= _returning(ledger, at, wanted, public)
-        entering[_additions(ledger, policy, at, oldest)] = True
+        queue = waiting(ledger, at, oldest)
+        entering[queue.returning] = True  # no minimum and no hold-back: there is nothing left to hide
+        entering[_additions(queue, policy, at)] = True
     return _Moves(
         entering=np.nonzero(entering)[0],
         leaving=np.nonzero(leaving)[0],
@@ -95,16 +92,8 @@ def _moves(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> _Moves:
     )
 
 
-def _returning(ledger: Ledger, at: int, wanted: NDArray[np.bool_], public: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Reinstated rows that were public once: no minimum and no hold-back, for there is nothing left to hide."""
-    keys = ledger.keys
-    returning: NDArray[np.bool_] = wanted & ~public & keys["was_public"] & (keys["embargo_until"] <= at)
-    return returning
-
-
-def _additions(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> Rows:
+def _additions(queue: Waiting, policy: Policy, at: int) -> Rows:
     """All eligible rows, or none: until enough reports wait, or the oldest has waited long enough."""
-    queue = waiting(ledger, at, oldest)
     if queue.oldest_release_at is None:
         return queue.eligible
     waited = queue.oldest_release_at + policy.longest_wait_seconds <= at
@@ -133,7 +122,7 @@ def _as_moves(ledger: Ledger, rows: Rows) -> tuple[Move, ...]:
     )
 
 
-def _files(ledger: Ledger, policy: Policy, at: int, oldest: Day, *, moved: bool) -> tuple[FileSpec, ...]:
+def _files(ledger: Ledger, policy: Policy, at: int, oldest: Day, moves: _Moves) -> tuple[FileSpec, ...]:
     """The files of this version. A GAEN delta is made only if its window holds something."""
     files = []
     version = ledger.version + 1
@@ -150,9 +139,17 @@ def _files(ledger: Ledger, policy: Policy, at: int, oldest: Day, *, moved: bool)
         files.append(FileSpec("gaen", "dump", 0, 0, parts, infos))
         since = exported.version if exported else 0
         window = changes(ledger, since, oldest)
-        if moved or len(window.additions) or len(window.removals):
+        if len(window.additions) or len(window.removals) or _change_something(ledger, moves):
             files.append(FileSpec("gaen", "delta", since, 0, parts, infos))
     return tuple(files)
+
+
+def _change_something(ledger: Ledger, moves: _Moves) -> bool:
+    """Whether the public set after `moves` is another: a key may go over to another holder of the same record."""
+    heads = ledger.keys["head"]
+    before = zip(heads[moves.leaving].tolist(), ledger.keys["record"][moves.leaving].tolist(), strict=True)
+    after = zip(heads[moves.entering].tolist(), _records(ledger, moves.entering).tolist(), strict=True)
+    return dict(before) != dict(after)
 
 
 def _new_span(at: int, last: int, seconds: int) -> bool:
@@ -167,14 +164,10 @@ def _last_with(ledger: Ledger, profile: str, kind: str) -> Version | None:
 
 
 def _delta_from(ledger: Ledger, policy: Policy, at: int, newest_dump: int) -> int:
-    """The newest delta spans from the newest dump or the whole delta window, whichever is older."""
-    start = at - policy.delta_window_seconds
-    oldest = ledger.version
+    """The newest delta spans from the newest dump or what was in force a delta window ago, whichever is older."""
+    in_force = 0
     for version in reversed(ledger.versions):
-        if version.at < start:
+        if version.at <= at - policy.delta_window_seconds:
+            in_force = version.version
             break
-        oldest = version.version
-    else:
-        if ledger.founded_at >= start:
-            oldest = 0
-    return min(oldest, newest_dump)
+    return min(in_force, newest_dump)

@@ -19,15 +19,9 @@ from tocsin.formats.gaen.reader import read_zip
 from tocsin.formats.leaf import (
     HEAD_NAME,
     Leaf,
-    ListedFile,
-    Profile,
-    ProfileFiles,
-    decode_file_list,
-    object_name,
     parse_head_text,
 )
 from tocsin.model.errors import Invalid, Refused, Unavailable
-from tocsin.publication.build import Inherited
 from tocsin.publication.sign import Release
 from tocsin.stores.port import Bucket
 from tocsin.transparency.note import NoteVerifier, verify_note
@@ -56,25 +50,8 @@ def released(bucket: Bucket, verifier: NoteVerifier) -> Released:
         raise Invalid(f"the bucket's head is not this deployment's ({error}): give it a bucket of its own") from None
 
 
-def inherit(bucket: Bucket, leaf: Leaf | None) -> Inherited:
-    """What the version after `leaf` takes over. Raises `Unavailable` if the bucket lost the list of GAEN files."""
-    if leaf is None:
-        return Inherited()
-    files = {entry.profile: entry for entry in leaf.profiles}
-    gaen = files.get(Profile.GAEN, ProfileFiles(Profile.GAEN))
-    exports: tuple[ListedFile, ...] = ()
-    if gaen.delta is not None:
-        data = bucket.read(object_name(leaf.region, Profile.GAEN, gaen.delta.file.hash))
-        if data is None or hashlib.sha256(data).digest() != gaen.delta.file.hash:
-            raise Unavailable(
-                "the bucket has lost a list that its head names: empty it, and every version is made anew"
-            )
-        exports = decode_file_list(data)
-    return Inherited(files.get(Profile.KEYSET, ProfileFiles(Profile.KEYSET)), gaen, exports)
-
-
-def release(release: Release, bucket: Bucket, before: Released) -> None:
-    """Puts a version into the bucket whose head was `before`. Out when this returns.
+def release(release: Release, bucket: Bucket, before: Released) -> frozenset[str]:
+    """Puts a version into the bucket whose head was `before`; out when this returns the names of its new objects.
 
     Raises `Refused` if another publisher was faster (read the head again), or if a newer term rules the bucket;
     `Unavailable` if the bucket fails, after which the same release may be tried again.
@@ -83,19 +60,23 @@ def release(release: Release, bucket: Bucket, before: Released) -> None:
         raise Refused("old_term", "this journal was replaced by a rebuilt one: stop this publisher")
     if before.version >= release.version:
         raise Refused("already_released", "the bucket has this version or a newer one")
-    for name, data in release.objects.items():
-        bucket.create(name, data)  # 1
-    _read_back(release.objects, bucket)  # 2
+    new = put(release.objects, bucket)  # 1 and 2
     if not bucket.replace(HEAD_NAME, release.head, before.head):  # 3
         raise Refused("already_released", "another publisher was faster")
+    return new
 
 
-def _read_back(objects: Mapping[str, bytes], bucket: Bucket) -> None:
-    """Raises `Unavailable` unless every object holds what its name says. Another build of zlib may have zipped it."""
-    for name, data in objects.items():
+def put(objects: Mapping[str, bytes], bucket: Bucket) -> frozenset[str]:
+    """Steps 1 and 2 alone: makes these objects, and reads each of them back. Returns the names that were not there.
+
+    Raises `Unavailable` unless it holds what its name says. Another build of zlib may have zipped it.
+    """
+    new = frozenset(name for name, data in objects.items() if bucket.create(name, data))  # 1
+    for name, data in objects.items():  # 2
         found = bucket.read(name)
         if found != data and (found is None or not _is_same_export(found, name)):
             raise Unavailable("the bucket does not give back an object as it was put: look at its disk")
+    return new
 
 
 def _is_same_export(found: bytes, name: str) -> bool:

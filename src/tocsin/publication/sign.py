@@ -49,7 +49,7 @@ def sign(built: Built, keys: SigningKeys) -> Release:
         object_name(region, entry.profile, hashlib.sha256(entry.data).digest()): entry.data for entry in built.objects
     }
     for export in built.exports:
-        name = object_name(region, Profile.GAEN, hashlib.sha256(export.export_bin).digest())
+        name = object_name(region, Profile.GAEN, hashlib.sha256(export.data).digest())
         objects[name] = _signed_zip(export, keys.gaen)
     head = sign_note(head_text(keys.head_verifier.name, built.leaf), keys.head_verifier, keys.head)
     return Release(built.leaf.version, built.leaf.term, objects, head)
@@ -62,9 +62,9 @@ def _signed_zip(export: Export, gaen: Mapping[SignatureInfo, GaenKey]) -> bytes:
         key = gaen.get(info)
         if key is None:
             raise Unavailable("a GAEN signing key that this version names is not in the key folder")
-        signature = key.signer.sign(export.export_bin)
-        if not is_signed_by(key.public_key, export.export_bin, signature):
+        signature = key.signer.sign(export.data)
+        if not is_signed_by(key.public_key, export.data, signature):
             raise Invalid("a GAEN signature does not verify with the public key that phones hold")
         signatures.append(signature)
     listed = encode_signature_list(infos, signatures, export.header.batch_num, export.header.batch_size)
-    return zip_export(export.export_bin, listed)
+    return zip_export(export.data, listed)

@@ -45,7 +45,7 @@ def effect(ledger: Ledger, draft: Draft, policy: Policy, now: Instant) -> Effect
     """
     after = _fork(ledger)
     fold(after, [Event(ledger.sequence + 1, ledger.recorded_at, draft.body, _NO_DIGEST, draft.content)])
-    oldest = first_day(now, policy.useful_days)
+    oldest = first_day(ledger, now, policy.useful_days)
     keys = ledger.keys
     touched = ledger.reports["objections"] != after.reports["objections"]
     stood, stand = standing_reports(ledger), standing_reports(after)

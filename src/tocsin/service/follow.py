@@ -8,8 +8,10 @@ from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.port import PAGE_EVENTS
 from tocsin.ledger.fold import fold
 from tocsin.ledger.state import Ledger
+from tocsin.model.errors import Unavailable
 from tocsin.model.events import Event
 from tocsin.model.ports import DayKeys
+from tocsin.model.times import KEPT_DAYS, Instant, day_of
 
 Read = Callable[[int], list[StoredEvent]]
 """One page of the events behind a sequence: `Journal.read` or `Group.read`."""
@@ -25,25 +27,44 @@ class Follower:
         self._day_keys = day_keys
         self.ledger = Ledger()
 
-    def unread(self, read: Read) -> Iterator[Event]:
-        """The events behind the ledger, opened, one by one; the caller folds each before it asks for the next.
+    def follow(self, read: Read) -> Iterator[Event]:
+        """Folds the events behind the ledger one by one; yields each when the ledger stands right behind it.
 
         Raises as `read` does; `UnknownKind` for an event that only a newer version knows; `Invalid` for a content
-        that does not open.
+        that does not open. The ledger then holds what came before.
         """
         while page := read(self.ledger.sequence):
             for stored in page:
-                yield open_event(self._day_keys, stored)
+                event = open_event(self._day_keys, stored)
+                self.fold(event)
+                yield event
             if len(page) < PAGE_EVENTS:
                 return
 
     def catch_up(self, read: Read) -> None:
-        """Folds everything behind the ledger. Raises as `unread`; the ledger then holds what came before."""
-        while page := read(self.ledger.sequence):
-            fold(self.ledger, (open_event(self._day_keys, stored) for stored in page))
-            if len(page) < PAGE_EVENTS:
-                return
+        """Folds everything behind the ledger. Raises as `follow`."""
+        for _ in self.follow(read):
+            pass
+
+    def fold(self, event: Event) -> None:
+        """Folds one event. A ledger that an error leaves with half of it is dropped: it would answer what is not so."""
+        try:
+            fold(self.ledger, [event])
+        except BaseException:
+            self.forget()
+            raise
 
     def forget(self) -> None:
         """Drops the ledger, whose last events turned out not to be stored; the next reading starts from event 1."""
         self.ledger = Ledger()
+
+    def refuse_lost_keys(self, now: Instant) -> None:
+        """Raises `Unavailable` if the key of a day is missing that is too young to have been destroyed.
+
+        A report that can't be read must not pass for one that is erased: its keys would silently leave the public
+        set, and its reporter would be told that there is nothing to withdraw. The ledger is read anew next time.
+        """
+        lost = sorted(day for day in self.ledger.sealed_days if day_of(now) < day + KEPT_DAYS)
+        if lost:
+            self.forget()
+            raise Unavailable(f"the day key {lost[0]} is missing from the key folder: restore it from its backup")

@@ -15,7 +15,6 @@ from tocsin.formats.wire import decode_call, encode_answer
 from tocsin.journal.content import NONCE_BYTES, encode_content, seal
 from tocsin.journal.encoding import NewEvent
 from tocsin.journal.port import Group, Journal
-from tocsin.ledger.fold import fold
 from tocsin.ledger.state import Ledger
 from tocsin.model import base64url
 from tocsin.model.calls import Answer, ReportCall, Verdict
@@ -66,7 +65,8 @@ class Performer:
         Every call waits for the same sync, whatever it is: refusals and decoys differ in nothing that waits. Raises
         `Unavailable` if the journal is away; then none of them is stored, and each may be repeated.
         """
-        with self._group() as group:
+        with self._group(max(arrival.received_at for arrival in arrivals)) as group:
+            self._refuse_missing_secrets(arrivals)
             answers = [self._answer(group, arrival) for arrival in arrivals]
         return [encode_answer(answer) for answer in answers]
 
@@ -75,28 +75,44 @@ class Performer:
 
         Raises what the rule raises (`Refused`), `ClaimTaken` if it was done before, `Unavailable`.
         """
-        with self._group() as group:
-            return self._append(group, rule(self.ledger, self._clock.now()), self._clock.now())
+        now = self._clock.now()
+        with self._group(now) as group:
+            return self._append(group, rule(self.ledger, now), now)
 
     def rehearse(self, rule: Rule) -> Draft:
         """What `rule` would append now: a dry run. Nothing is written."""
+        now = self._clock.now()
         self.catch_up()
-        return rule(self.ledger, self._clock.now())
+        self._follower.refuse_lost_keys(now)
+        return rule(self.ledger, now)
 
     @contextmanager
-    def _group(self) -> Iterator[Group]:
+    def _group(self, not_before: Instant) -> Iterator[Group]:
         """A group with the ledger at its tip; the ledger is dropped if the group is not stored."""
         self.catch_up()  # the long part of it without holding the tip
         before = self.ledger.sequence
+        now = max(self._clock.now(), not_before)  # a clock set back a little: recorded is never before received
         try:
-            with self._journal.group(self._clock.now()) as group:
+            with self._journal.group(now) as group:
                 self._follower.catch_up(group.read)
+                self._follower.refuse_lost_keys(now)
                 before = self.ledger.sequence
                 yield group
         except BaseException:
             if self.ledger.sequence != before:
                 self._follower.forget()
             raise
+
+    def _refuse_missing_secrets(self, arrivals: Sequence[Arrival]) -> None:
+        """Raises `Unavailable` for the whole group if a secret is away that only some of its calls would need.
+
+        Asked before any call is looked at: else a report would fail where a decoy beside it is answered.
+        """
+        for day in {day_of(arrival.received_at) for arrival in arrivals}:
+            if self._keys.day_key(day) is None:
+                raise Unavailable("there is no key for today: run `tocsin serve`, which makes them ahead")
+        for period in {batch.issuing_period for batch in self.ledger.batches.values()}:
+            self._keys.issuing_secret(period)
 
     def _answer(self, group: Group, arrival: Arrival) -> Answer:
         try:
@@ -119,7 +135,7 @@ class Performer:
     def _append(self, group: Group, draft: Draft, received_at: Instant) -> Event:
         stored = group.append(NewEvent(draft.body, self._sealed(draft, received_at), draft.claims))
         event = Event(stored.sequence, stored.recorded_at, draft.body, stored.digest, draft.content)
-        fold(self.ledger, [event])
+        self._follower.fold(event)
         return event
 
     def _sealed(self, draft: Draft, received_at: Instant) -> bytes | None:

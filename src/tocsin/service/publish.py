@@ -11,21 +11,21 @@ Any number of publishers may run: one of them decides a version, and all of them
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
 
 from tocsin.journal.encoding import NewEvent, decode_body
 from tocsin.journal.port import ClaimTaken, Group, Journal
-from tocsin.ledger.fold import fold
 from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Invalid, Refused
-from tocsin.model.events import Draft, Published
+from tocsin.model.events import Draft, MadeFile, Published
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
-from tocsin.publication.build import build
+from tocsin.publication.build import build, versions_in_force
 from tocsin.publication.plan import OVERTAKES, plan
-from tocsin.publication.release import Released, inherit, release, released
+from tocsin.publication.release import Released, put, release, released
 from tocsin.publication.sign import SigningKeys, sign
 from tocsin.service.follow import Follower
 from tocsin.service.key_folder import KeyFolder
@@ -74,7 +74,7 @@ class Publisher:
         self._signing_keys = signing_keys
         self._told = told
         self._follower = Follower(keys)
-        self._decided: Published | None = None
+        self._made: tuple[int, tuple[MadeFile, ...]] = (0, ())
 
     @property
     def ledger(self) -> Ledger:
@@ -84,63 +84,86 @@ class Publisher:
     def publish(self) -> int:
         """Does whatever is due, and returns the newest version that is then out.
 
-        Raises `Unavailable` if the journal or the bucket fails, `Invalid` if one of them is not this deployment's or
-        not whole, `Refused` if a newer term rules the bucket. Calling it again goes on where it stopped.
+        Raises `Unavailable` if the journal, the bucket or a key is away, `Invalid` if one of them is not this
+        deployment's or not whole, `Refused` if a newer term rules the bucket. Called again it goes on where it stopped.
         """
         self._mend()  # 1
-        while (draft := self._decide()) is not None:  # 2 and 3
-            if isinstance(draft.body, Published):
-                self._mend()  # 4
+        while self._decide():  # 2 and 3
+            self._mend()  # 4
         return self.ledger.version
 
     def _mend(self) -> None:
         """Releases, in turn, each version that the journal decided and the bucket does not have."""
         out = self._released()
+        if out.leaf is None:
+            self._fill_new_bucket()
+            out = self._released()
+        if self.ledger.version > out.version + 1:
+            self._follower.forget()  # another bucket than the one this ledger was followed for
+        elif self.ledger.version == out.version + 1:
+            out = self._release(out)  # its release failed, or it was met while the journal's tip was held
         self._refuse_foreign(out)
-        if self._decided is not None and self.ledger.version > out.version:
-            if self.ledger.version == out.version + 1 and self.ledger.sequence == self.ledger.versions[-1].sequence:
-                out = self._release(self._decided, out)  # the ledger still stands at the event whose release failed
-            else:
-                self._follower.forget()  # the bucket was emptied: every version is made anew
-        for event in self._follower.unread(self._journal.read):
-            fold(self.ledger, [event])
+        for event in self._follower.follow(self._journal.read):
             if not isinstance(event.body, Published):
                 continue
-            self._decided = event.body
             if event.body.version > out.version:
-                out = self._release(event.body, out)
-            else:
-                self._refuse_foreign(out)
+                self._follower.refuse_lost_keys(self._clock.now())
+                out = self._release(out)
+            self._refuse_foreign(out)
+        self._follower.refuse_lost_keys(self._clock.now())
         if out.version > self.ledger.version:
             raise Invalid("the bucket has a version that the journal does not know: is this the right journal?")
 
+    def _fill_new_bucket(self) -> None:
+        """Makes the files in force for a bucket that has no head, and releases the newest version; no older head.
+
+        Files whose keys are erased by now can't be made again and are left out: phones of that age take the dump.
+        """
+        self._follower.catch_up(self._journal.read)
+        self._follower.refuse_lost_keys(self._clock.now())
+        newest = self.ledger.version
+        if newest == 0:
+            return
+        wanted = versions_in_force(self.ledger)
+        self._follower.forget()
+        for event in self._follower.follow(self._journal.read):
+            if not isinstance(event.body, Published) or event.body.version not in wanted:
+                continue
+            if event.body.version == newest:
+                self._release(Released(None, None))
+                return
+            with suppress(Invalid):  # it does not lead to its digest: erased
+                put(sign(build(self.ledger), self._signing_keys).objects, self._bucket)
+
     def _refuse_foreign(self, out: Released) -> None:
         """The head names the event that decided it: if it is another one here, this is another journal."""
-        if out.leaf is None or self.ledger.version < out.version or out.version == 0:
+        if out.leaf is None or not 0 < out.version <= self.ledger.version:
             return
         if self.ledger.versions[out.version - 1].digest != out.leaf.journal:
             raise Invalid("the bucket's head comes from another journal than this: nothing is published over it")
 
-    def _release(self, body: Published, before: Released) -> Released:
-        built = build(self.ledger, inherit(self._bucket, before.leaf))
+    def _release(self, before: Released) -> Released:
+        """Releases the newest version of the ledger over the head `before`; returns the head that is then there."""
+        version = self.ledger.versions[-1]
+        built = build(self.ledger)
         signed = sign(built, self._signing_keys)
         try:
-            release(signed, self._bucket, before)
+            new = release(signed, self._bucket, before)
         except Refused as refusal:
             after = self._released()
-            if refusal.code != "already_released" or after.version < body.version:
+            if refusal.code != "already_released" or after.version < version.version:
                 raise
-            self._refuse_foreign(after)
             return after  # another publisher made the same bytes a moment earlier
+        self._made = (version.version, built.made)
         self._told(
             Out(
-                version=body.version,
-                at=body.at,
-                due=body.due,
+                version=version.version,
+                at=version.at,
+                due=version.due,
                 keys=built.leaf.gaen_keys,
-                entered=sum(move.mask.bit_count() for move in body.entering),
-                left=sum(move.mask.bit_count() for move in body.leaving),
-                object_bytes={name: len(data) for name, data in signed.objects.items()},
+                entered=version.entered,
+                left=version.left,
+                object_bytes={name: len(data) for name, data in signed.objects.items() if name in new},
                 head_bytes=len(signed.head),
             )
         )
@@ -149,28 +172,34 @@ class Publisher:
     def _released(self) -> Released:
         return released(self._bucket, self._signing_keys.head_verifier)
 
-    def _decide(self) -> Draft | None:
-        """Appends the next version if one is due; None if none is."""
+    def _decide(self) -> bool:
+        """Appends the next version if one is due; False if none is. True also if another publisher was faster."""
         for _ in range(PLANS_BESIDE):
             draft = self._plan()
             if draft is None:
-                return None
+                return False
             try:
                 with self._journal.group(self._clock.now()) as group:
                     self._refuse_overtaken(group)
                     self._append(group, draft)
-                return draft
+                return True
             except (_Overtaken, ClaimTaken):
                 self._mend()
         with self._journal.group(self._clock.now()) as group:
-            self._follower.catch_up(group.read)
+            for event in self._follower.follow(group.read):
+                if isinstance(event.body, Published):
+                    return True  # it is to be released before anything else is folded
             draft = self._plan()
-            if draft is not None:
-                self._append(group, draft)
-        return draft
+            if draft is None:
+                return False
+            self._append(group, draft)
+        return True
 
     def _plan(self) -> Draft | None:
-        return plan(self.ledger, self._policy, self._clock.now(), self._journal.tip().term)
+        version = self.ledger.version
+        if self._made[0] != version:  # another publisher released it
+            self._made = (version, build(self.ledger).made)
+        return plan(self.ledger, self._policy, self._clock.now(), self._journal.tip().term, self._made[1])
 
     def _refuse_overtaken(self, group: Group) -> None:
         after = self.ledger.sequence
