@@ -1,0 +1,176 @@
+"""Into the bucket: what is immutable first, the head last; never over what somebody else put there."""
+
+import io
+import zipfile
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
+
+from tests.builders import day_key
+from tests.publication.press import HEAD_KEY, HEAD_VERIFIER, PROMPT, SIGNING_KEYS, MemoryBucket, Press
+from tests.sites import drawn
+from tocsin.formats.leaf import HEAD_NAME
+from tocsin.model.errors import Invalid, Refused, Unavailable
+from tocsin.publication.release import Released, put, release, released
+from tocsin.publication.sign import Release, sign
+from tocsin.transparency.note import NoteVerifier, sign_note, verify_note
+
+
+@pytest.fixture
+def press() -> Press:
+    made = Press()
+    made.story.batch()
+    return made
+
+
+@pytest.fixture
+def signed(press: Press) -> Release:
+    """Version 1, of one report, not yet out."""
+    press.story.report("a", [day_key("a", 1), day_key("b", 2)], press.story.card(1, 0))
+    return sign(press.decide(), SIGNING_KEYS)
+
+
+NOTHING = Released(None, None)
+
+
+def test_the_head_comes_last(signed: Release) -> None:
+    bucket = MemoryBucket()
+    assert release(signed, bucket, NOTHING) == signed.objects.keys()
+    names = list(signed.objects)
+    assert bucket.asked == [
+        *(("create", name) for name in names),
+        *(("read", name) for name in names),
+        ("replace", HEAD_NAME),
+    ]
+    assert bucket.objects == {**signed.objects, HEAD_NAME: signed.head}
+
+
+def test_what_is_out_is_read_again(press: Press) -> None:
+    assert released(press.bucket, HEAD_VERIFIER) == NOTHING and NOTHING.version == 0
+    built = press.publish()
+    out = released(press.bucket, HEAD_VERIFIER)
+    assert (out.leaf, out.version) == (built.leaf, 1)
+
+
+def test_published_objects_never_change() -> None:
+    """Case 5: reports, corrections and expiry, version after version; every object but the head stays as it was."""
+    press = Press(replace(PROMPT, gaen_step_seconds=900))
+    press.story.batch()
+    objections: list[int] = []
+    before: dict[str, bytes] = {}
+    for serial in range(30):
+        keys = [day_key(f"{serial} {ago}", ago, press.story.now) for ago in range(1, 10)]
+        sequence = press.story.report(f"phone {serial}", keys, press.story.card(1, serial))
+        if serial % 3 == 1:
+            objections.append(press.story.rollback(sequence))
+        if serial % 7 == 3:
+            press.story.reinstate(objections.pop())
+        if serial % 4 == 2:
+            press.story.withdraw(f"phone {serial - 1}")
+        press.publish(13 * 3600)
+        after = {name: data for name, data in press.bucket.objects.items() if name != HEAD_NAME}
+        assert before.items() <= after.items()
+        before = after
+    assert len(before) > 100
+
+
+def test_an_object_that_is_there_is_left_as_it_is(signed: Release) -> None:
+    """The same release again, after a crash between any two steps: what is there is not new."""
+    name, data = next(iter(signed.objects.items()))
+    bucket = MemoryBucket({name: data})
+    assert release(signed, bucket, NOTHING) == signed.objects.keys() - {name}
+
+
+def test_a_foreign_object_is_left_alone(signed: Release) -> None:
+    bucket = MemoryBucket({"v1/other/keyset/00": b"not ours", "index.html": b"hello"})
+    release(signed, bucket, NOTHING)
+    assert bucket.objects["v1/other/keyset/00"] == b"not ours" and bucket.objects["index.html"] == b"hello"
+
+
+def test_an_object_that_does_not_hold_what_its_name_says(signed: Release) -> None:
+    """Case 46: publishing checks that each object can be read; no head names one that can't."""
+    for name in signed.objects:
+        bucket = MemoryBucket({name: b"torn"})
+        with pytest.raises(Unavailable, match="disk"):
+            release(signed, bucket, NOTHING)
+        assert HEAD_NAME not in bucket.objects and bucket.objects[name] == b"torn"
+
+
+def test_an_object_that_is_not_given_back(signed: Release) -> None:
+    class Forgetful(MemoryBucket):
+        def read(self, name: str) -> bytes | None:
+            return None
+
+    bucket = Forgetful()
+    with pytest.raises(Unavailable):
+        release(signed, bucket, NOTHING)
+    assert HEAD_NAME not in bucket.objects
+
+
+def test_an_export_that_another_zlib_packed_is_the_same_one(signed: Release) -> None:
+    packed = {}
+    for name, data in signed.objects.items():
+        if data.startswith(b"PK"):
+            repacked = io.BytesIO()
+            with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(repacked, "w") as new:
+                for member in old.namelist():
+                    new.writestr(zipfile.ZipInfo(member), old.read(member), zipfile.ZIP_STORED)
+            assert repacked.getvalue() != data
+            packed[name] = repacked.getvalue()
+    assert packed
+    bucket = MemoryBucket(packed)
+    release(signed, bucket, NOTHING)
+    assert {name: bucket.objects[name] for name in packed} == packed
+
+
+def test_a_version_that_is_out_is_not_released_again(press: Press, signed: Release) -> None:
+    press.bucket.objects.clear()
+    release(signed, press.bucket, NOTHING)
+    press.publish()
+    for before in (released(press.bucket, HEAD_VERIFIER), NOTHING):
+        held = dict(press.bucket.objects)
+        with pytest.raises(Refused) as refusal:
+            release(signed, press.bucket, before)
+        assert refusal.value.code == "already_released"
+        assert press.bucket.objects == held
+
+
+def test_a_replaced_journal_can_put_nothing_out(press: Press, signed: Release) -> None:
+    """The old primary comes back with a higher version and a lower term."""
+    other = Press()
+    built = other.decide()
+    release(sign(replace(built, leaf=replace(built.leaf, term=2)), SIGNING_KEYS), other.bucket, NOTHING)
+    held = dict(other.bucket.objects)
+    with pytest.raises(Refused) as refusal:
+        release(replace(signed, version=9), other.bucket, released(other.bucket, HEAD_VERIFIER))
+    assert refusal.value.code == "old_term"
+    assert other.bucket.objects == held
+
+
+@pytest.mark.parametrize("foreign", ["another key", "another origin", "not a note", "another text"])
+def test_a_head_of_somebody_else(press: Press, foreign: str) -> None:
+    press.publish()
+    head = press.bucket.objects[HEAD_NAME]
+    key = Ed25519PrivateKey.from_private_bytes(drawn("somebody"))
+    text = verify_note(head, [HEAD_VERIFIER])
+    match foreign:
+        case "another key":
+            head = sign_note(text, NoteVerifier(HEAD_VERIFIER.name, key.public_key().public_bytes_raw()), key)
+        case "another origin":
+            head = sign_note(text, replace(HEAD_VERIFIER, name="elsewhere.example"), HEAD_KEY)
+        case "not a note":
+            head = b"<html>"
+        case "another text":
+            head = sign_note("hello\n", HEAD_VERIFIER, HEAD_KEY)
+    press.bucket.objects[HEAD_NAME] = head
+    with pytest.raises(Invalid, match="not this deployment's"):
+        released(press.bucket, HEAD_VERIFIER)
+
+
+def test_objects_alone(signed: Release) -> None:
+    """For a bucket that is filled anew: older files, no head."""
+    bucket = MemoryBucket()
+    assert put(signed.objects, bucket) == signed.objects.keys()
+    assert put(signed.objects, bucket) == frozenset()
+    assert bucket.objects == signed.objects
