@@ -52,7 +52,7 @@ def test_a_golden_journal_opens_and_leads_to_the_same_files(version: str, tmp_pa
         path.chmod(0o700 if path.is_dir() else 0o600)  # a checkout does not keep modes
     (top / "keys").chmod(0o700)
     (top / "bucket").mkdir()
-    (top / "journal").mkdir()
+    (top / "journal").mkdir(mode=0o700)
     journal = sqlite.create(top / "journal" / "journal.sqlite", durability=sqlite.Durability.WAIVED)
     journal.load(events(version))
     verify(journal)

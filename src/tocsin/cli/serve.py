@@ -11,7 +11,7 @@ from tocsin.cli.publish import version_line
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
 from tocsin.model.times import day_of
 from tocsin.service.deployment import Deployment
-from tocsin.service.publish import Out, Publisher
+from tocsin.service.publish import Out
 from tocsin.service.serve import PublisherLoop
 from tocsin.web.server import running_server
 
@@ -48,17 +48,9 @@ def serve(*, data: Data = DEFAULT_DATA, host: str | None = None, port: int | Non
 
 
 def _publisher_loop(deployment: Deployment, terminal: Terminal) -> PublisherLoop:
-    performer = deployment.performer()
-    performer.catch_up()
-    before = performer.ledger.reports.count
-
-    def make_publisher() -> Publisher:
-        def told(out: Out) -> None:
-            reports = publisher.ledger.reports.count - before
-            terminal.line(f"{version_line(out)}; {counted(reports, 'report')} since start")
-
-        publisher = deployment.publisher(told)
-        return publisher
+    def told(out: Out) -> None:
+        reports = publisher.ledger.reports.count
+        terminal.line(f"{version_line(out)}; {counted(reports, 'report')} so far")
 
     def told_trouble(sentence: str | None) -> None:
         if sentence is None:
@@ -66,8 +58,9 @@ def _publisher_loop(deployment: Deployment, terminal: Terminal) -> PublisherLoop
         else:
             terminal.warn(f"publishing: {sentence}. It is tried again every few seconds.")
 
+    publisher = deployment.publisher(told)
     return PublisherLoop(
-        make_publisher, deployment.keys, terminal.clock, deployment.settings.policy.step_seconds, told_trouble
+        publisher, deployment.keys, terminal.clock, deployment.settings.policy.step_seconds, told_trouble
     )
 
 

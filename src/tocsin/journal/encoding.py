@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from tocsin import __version__
 from tocsin.model.claims import CLAIM_BYTES, Claim
 from tocsin.model.errors import Invalid
 from tocsin.model.events import KINDS, Body
@@ -71,7 +72,11 @@ def decode_body(kind: str, data: bytes) -> Body:
     """
     decoder = _DECODERS.get(kind)
     if decoder is None:
-        raise UnknownKind("the journal holds an event of a kind that this version does not know: update tocsin")
+        named = f" ({kind})" if kind.isascii() and kind.isidentifier() and len(kind) <= 40 else ""
+        raise UnknownKind(
+            f"the journal holds an event of a kind{named} that tocsin {__version__} does not know: "
+            "install the version that wrote it, or a later one"
+        )
     try:
         return decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

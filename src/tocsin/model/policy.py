@@ -1,8 +1,15 @@
 """Policy: every number that a deployment may set, each with its unit. The rules take it as an argument."""
 
+import re
+from typing import Final
+
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS
+
+KEY_NAME: Final = re.compile(r"[A-Za-z0-9_]{1,32}")
+"""What ids and versions of GAEN keys are made of (google/exposure-notifications-server)."""
 
 
 class SignatureInfo(Struct, frozen=True, array_like=True):
@@ -51,6 +58,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
             seconds = getattr(self, name)
             if seconds <= 0 or seconds % QUARTER_SECONDS:
                 raise ValueError(f"{name} must be a multiple of {QUARTER_SECONDS} seconds")
+        if self.delta_window_seconds < 0 or self.freshness_seconds < 2 * self.step_seconds:
+            raise ValueError("delta_window_seconds must not be negative, freshness_seconds at least two steps")
         if not 1 <= self.useful_days <= 30:
             raise ValueError("useful_days must be from 1 to 30")
         if not 0 <= self.hold_back_quarters <= 255:
@@ -61,3 +70,5 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("maximum_batch_cards must be from 1 to 2048")
         if not 1 <= len(self.gaen_signature_infos) <= 10:
             raise ValueError("gaen_signature_infos must name 1 to 10 keys")
+        if not all(KEY_NAME.fullmatch(part) for info in self.gaen_signature_infos for part in astuple(info)):
+            raise ValueError("ids and versions of GAEN keys are 1 to 32 of A-Z, a-z, 0-9 and _")

@@ -7,18 +7,23 @@ from tocsin.model.errors import Unavailable
 from tocsin.model.times import Instant
 
 MAX_DRIFT_SECONDS: Final = 300
-"""How far the wall clock and the monotonic clock may part, from the start of the process on."""
+"""How far the wall clock and the time since the machine's start may part, from the start of the process on."""
 
 
 class SystemClock:
-    """The machine's wall clock, held against its monotonic clock: a clock that jumps is not believed."""
+    """The machine's wall clock, held against the time since it was started: a clock that jumps is not believed."""
 
     def __init__(self) -> None:
-        self._offset = time.time() - time.monotonic()
+        self._offset = time.time() - _running()
 
     def now(self) -> Instant:
         """The present instant in UTC seconds. Raises `Unavailable` if the wall clock was set since the start."""
         wall = time.time()
-        if abs(wall - time.monotonic() - self._offset) > MAX_DRIFT_SECONDS:
+        if abs(wall - _running() - self._offset) > MAX_DRIFT_SECONDS:
             raise Unavailable("this machine's clock was set by more than five minutes: restart when it is right")
         return Instant(int(wall))
+
+
+def _running() -> float:
+    """Seconds since the machine was started, those included in which it was suspended: its clock is not wrong then."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -4,6 +4,7 @@ While one group is being made durable the next one gathers: so many callers shar
 no timer. A call takes its place the moment its last byte is in; nothing about it has been looked at by then.
 """
 
+import asyncio
 import contextlib
 import logging
 import queue
@@ -19,6 +20,8 @@ from tocsin.service.perform import Arrival, Performer
 
 MAX_GROUP: Final = 256
 """Calls judged in one group: bounds the time for which it holds the journal's tip."""
+ANSWER_SECONDS: Final = 10
+"""After this a caller is told that the journal is away, whatever it waits for: a disk that hangs has no deadline."""
 MAX_WAITING: Final = 4096
 """Calls that may wait; further ones are told, before their body is read, that there is no room."""
 
@@ -51,13 +54,20 @@ class Collector:
     @property
     def has_room(self) -> bool:
         """Whether a further call may wait."""
-        return self._waiting.qsize() < MAX_WAITING
+        return self._thread.is_alive() and self._waiting.qsize() < MAX_WAITING
 
     async def answer(self, arrival: Arrival, loop: AbstractEventLoop) -> bytes:
-        """The 1,024-byte answer to this call, once its group is durable. Raises `Unavailable` if it could not be."""
+        """The 1,024-byte answer to this call, once its group is durable.
+
+        Raises `Unavailable` if it could not be, or not in time; the same call may be repeated either way.
+        """
         answer: Future[bytes] = loop.create_future()
         self._waiting.put(_Waiting(arrival, loop, answer))
-        return await answer
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await answer
+        except TimeoutError:
+            raise Unavailable("the journal takes too long: repeat the same call") from None
 
     def _run(self) -> None:
         while True:
@@ -87,32 +97,41 @@ class Collector:
         return group, True
 
     def _follow(self) -> None:
-        with contextlib.suppress(TocsinError):  # the next group meets the same and says so to its callers
+        try:
             self._performer.catch_up()
+        except TocsinError:
+            pass  # the next group meets the same and says so to its callers
+        except Exception as error:  # a bug, or a machine at its end: the thread must live
+            _log.error("following the journal failed: %s", type(error).__name__)
 
     def _perform(self, group: list[_Waiting]) -> None:
         try:
             answers = self._performer.answer([waiting.arrival for waiting in group])
         except TocsinError:
             for waiting in group:
-                waiting.loop.call_soon_threadsafe(_fail, waiting.answer)
+                _tell(waiting, None)
         except Exception as error:  # a bug: the door stays open, and one call must not shut out its neighbours
             _log.error("a group of %d calls failed: %s", len(group), type(error).__name__)
             if len(group) == 1:
-                group[0].loop.call_soon_threadsafe(_fail, group[0].answer)
+                _tell(group[0], None)
             else:
                 for waiting in group:
                     self._perform([waiting])
         else:
             for waiting, answer in zip(group, answers, strict=True):
-                waiting.loop.call_soon_threadsafe(_settle, waiting.answer, answer)
+                _tell(waiting, answer)
 
 
-def _settle(future: "Future[bytes]", answer: bytes) -> None:
-    if not future.done():  # the caller may have hung up
-        future.set_result(answer)
+def _tell(waiting: _Waiting, answer: bytes | None) -> None:
+    """Hands the answer over to the caller's loop; None: nothing was stored. A loop that has ended waits for nothing."""
+    with contextlib.suppress(RuntimeError):
+        waiting.loop.call_soon_threadsafe(_settle, waiting.answer, answer)
 
 
-def _fail(future: "Future[bytes]") -> None:
-    if not future.done():
+def _settle(future: "Future[bytes]", answer: bytes | None) -> None:
+    if future.done():  # the caller has hung up
+        return
+    if answer is None:
         future.set_exception(Unavailable("the journal is away: nothing was stored, repeat the same call"))
+    else:
+        future.set_result(answer)

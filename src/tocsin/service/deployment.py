@@ -1,15 +1,19 @@
 """A deployment, opened: its settings, keys, journal and bucket, joined into the parts that run."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tocsin.journal import sqlite
-from tocsin.journal.sqlite import Durability
+from tocsin.journal.encoding import decode_body
+from tocsin.journal.sqlite import Durability, SqliteJournal
+from tocsin.model.errors import Invalid
+from tocsin.model.events import Founded
 from tocsin.model.ports import Clock
 from tocsin.publication.sign import GaenKey, SigningKeys
-from tocsin.service.key_folder import GaenSigner, KeyFolder
+from tocsin.service.key_folder import GaenSigner, KeyFolder, refuse_loose_mode
 from tocsin.service.perform import Performer
 from tocsin.service.publish import Out, Publisher
 from tocsin.service.settings import Folders, Settings, load_settings
@@ -25,7 +29,7 @@ class Deployment:
         self.settings: Settings = load_settings(self.folders)
         self.clock = clock
         self.keys = KeyFolder(self.folders.keys)
-        self.journal = sqlite.open(self.folders.journal, durability=durability(self.settings))
+        self.journal = _open_journal(self.folders, self.settings)
         self.bucket = FolderBucket(self.folders.bucket)
 
     def performer(self) -> Performer:
@@ -49,6 +53,18 @@ class Deployment:
         self.journal.close()
 
 
+def _open_journal(folders: Folders, settings: Settings) -> SqliteJournal:
+    """The journal, if its folder is closed to others and it was founded for the region that the settings name."""
+    with suppress(FileNotFoundError):
+        refuse_loose_mode(folders.journal.parent, folders.journal.parent)
+    journal = sqlite.open(folders.journal, durability=durability(settings))
+    for event in journal.read(0, 1):
+        founded = decode_body(event.kind, event.body)
+        if isinstance(founded, Founded) and founded.region != settings.region:
+            raise Invalid(f"the journal was founded for region {founded.region}, and {folders.settings} names another")
+    return journal
+
+
 def durability(settings: Settings) -> Durability:
     """What the settings ask of the journal's disk."""
     return Durability.WAIVED if settings.single_machine else Durability.REQUIRED
@@ -62,9 +78,8 @@ def head_verifier(settings: Settings, keys: KeyFolder) -> NoteVerifier:
 
 def signing_keys(settings: Settings, keys: KeyFolder) -> SigningKeys:
     """The keys with which this deployment publishes."""
-    gaen = keys.gaen_key()
     return SigningKeys(
         head=keys.head_key(),
         head_verifier=head_verifier(settings, keys),
-        gaen={info: GaenKey(GaenSigner(gaen), gaen.public_key()) for info in settings.policy.gaen_signature_infos},
+        gaen={info: GaenKey(GaenSigner(key), key.public_key()) for info, key in keys.gaen_keys().items()},
     )

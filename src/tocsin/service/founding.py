@@ -30,7 +30,7 @@ def found(top: Path, settings: Settings, clock: Clock) -> Folders:
         top.mkdir(parents=True, exist_ok=True)
         if any(top.iterdir()):
             raise Refused("not_empty", f"{top} is not empty: a deployment is founded in a folder of its own")
-        keys = KeyFolder.create(folders.keys, day_of(now))
+        keys = KeyFolder.create(folders.keys, day_of(now), settings.policy.gaen_signature_infos)
         folders.journal.parent.mkdir(mode=0o700)
         folders.bucket.mkdir()
         journal = sqlite.create(folders.journal, durability=durability(settings))
@@ -46,6 +46,7 @@ def found(top: Path, settings: Settings, clock: Clock) -> Folders:
 
 def trust_of(settings: Settings, keys: KeyFolder) -> Trust:
     """What an app of this deployment is built with."""
+    gaen = keys.gaen_keys()
     base = settings.base_url.rstrip("/")
     return Trust(
         origin=settings.origin,
@@ -55,7 +56,7 @@ def trust_of(settings: Settings, keys: KeyFolder) -> Trust:
         reports_url=f"{base}/v1/reports",
         bucket_url=base,
         gaen_keys=tuple(
-            GaenKey(info.verification_key_id, info.verification_key_version, public_pem(keys.gaen_key()))
+            GaenKey(info.verification_key_id, info.verification_key_version, public_pem(gaen[info]))
             for info in settings.policy.gaen_signature_infos
         ),
     )

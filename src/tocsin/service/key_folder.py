@@ -7,6 +7,8 @@ others may read is refused, by every command.
 import os
 import secrets
 import stat
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from tocsin.model.errors import Invalid, Refused, Unavailable
+from tocsin.model.policy import SignatureInfo
 from tocsin.model.times import Day
 
 SECRET_BYTES: Final = 32
@@ -25,7 +28,7 @@ PURPOSES: Final = {
     "days/": "one key a UTC day: seals what was reported that day. Destroying it is what erases the day.",
     "issuing-1": "makes and checks the codes of issuing period 1. Who has it can make codes.",
     "head": "signs the head that every app follows (Ed25519).",
-    "gaen": "signs the export files for Apple's and Google's phones (ECDSA P-256).",
+    "gaen/": "signs the export files for Apple's and Google's phones (ECDSA P-256); a file is named ID-VERSION.",
 }
 """What each file of the folder is for, in the words of `tocsin init`."""
 
@@ -42,36 +45,43 @@ class KeyFolder:
         self._issuing_secrets: dict[int, bytes] = {}
 
     @classmethod
-    def create(cls, folder: Path, today: Day) -> "KeyFolder":
-        """A new folder with a secret for each purpose and the day keys of today and the days ahead."""
+    def create(cls, folder: Path, today: Day, infos: Iterable[SignatureInfo]) -> "KeyFolder":
+        """A new folder: a secret for each purpose, a GAEN key for each of `infos`, day keys of today and ahead."""
         folder.mkdir(mode=0o700)
         (folder / "days").mkdir(mode=0o700)
         _write_new(folder / "issuing-1", secrets.token_bytes(SECRET_BYTES))
         _write_new(folder / "head", _pem(ed25519.Ed25519PrivateKey.generate()))
-        _write_new(folder / "gaen", _pem(ec.generate_private_key(ec.SECP256R1())))
+        (folder / "gaen").mkdir(mode=0o700)
+        for info in infos:
+            name = f"{info.verification_key_id}-{info.verification_key_version}"
+            _write_new(folder / "gaen" / name, _pem(ec.generate_private_key(ec.SECP256R1())))
         keys = cls(folder)
         keys.make_days_ahead(today)
         return keys
 
     def make_days_ahead(self, today: Day) -> None:
-        """Makes the day keys of today and the next days where they are missing. Safe beside other processes."""
-        for day in range(today, today + DAYS_AHEAD + 1):
-            path = self._day_path(Day(day))
-            if not path.exists():
-                _write_new(path, secrets.token_bytes(SECRET_BYTES))
+        """Makes the day keys of today and the next days, behind those that there are. Safe beside other processes.
+
+        A gap is not filled: keys are made in order, so a missing one was lost, and with a new one what was sealed by it
+        could never be opened again once it is found.
+        """
+        self._day_keys.clear()  # a key that was destroyed is to be forgotten
+        newest = max((int(path.name) for path in (self.folder / "days").iterdir() if path.name.isdigit()), default=0)
+        for day in range(max(today, newest + 1), today + DAYS_AHEAD + 1):
+            _write_new(self._day_path(Day(day)), secrets.token_bytes(SECRET_BYTES))
 
     def day_key(self, day: Day) -> bytes | None:
-        """The 32-byte key of that UTC day, or None if it is not made yet or destroyed."""
+        """The 32-byte key of that UTC day, or None if it is not made yet, lost or destroyed."""
         if day not in self._day_keys:
-            path = self._day_path(day)
-            if not path.exists():
+            key = _secret(self._day_path(day))
+            if key is None:
                 return None
-            self._day_keys[day] = _secret(path)
+            self._day_keys[day] = key
         return self._day_keys[day]
 
     def has_day_key(self, day: Day) -> bool:
-        """Whether the key of that day is in the folder at this moment."""
-        return os.path.exists(f"{self.folder}/days/{day}")  # text: as above
+        """Whether the key of that day is in the folder at this moment, and is one."""
+        return os.path.exists(f"{self.folder}/days/{day}") and self.day_key(day) is not None
 
     def issuing_secret(self, period: int) -> bytes | None:
         """The 32-byte issuing secret of that period, or None if it is destroyed."""
@@ -80,7 +90,10 @@ class KeyFolder:
             self._issuing_secrets.pop(period, None)
             return None
         if period not in self._issuing_secrets:
-            self._issuing_secrets[period] = _secret(Path(path))
+            secret = _secret(Path(path))
+            if secret is None:
+                return None
+            self._issuing_secrets[period] = secret
         return self._issuing_secrets[period]
 
     def head_key(self) -> ed25519.Ed25519PrivateKey:
@@ -90,11 +103,18 @@ class KeyFolder:
             raise Invalid("the key file `head` does not hold an Ed25519 key")
         return key
 
-    def gaen_key(self) -> ec.EllipticCurvePrivateKey:
-        """The key that signs GAEN exports."""
-        key = _private_key(self.folder / "gaen")
+    def gaen_keys(self) -> dict[SignatureInfo, ec.EllipticCurvePrivateKey]:
+        """The keys that sign GAEN exports; each file is named ``ID-VERSION``, as phones know the key."""
+        return {
+            SignatureInfo(*path.name.split("-", 1)): self._gaen_key(path.name)
+            for path in sorted((self.folder / "gaen").iterdir())
+            if not path.name.startswith(".") and "-" in path.name
+        }
+
+    def _gaen_key(self, name: str) -> ec.EllipticCurvePrivateKey:
+        key = _private_key(self.folder / "gaen" / name)
         if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-            raise Invalid("the key file `gaen` does not hold an ECDSA P-256 key")
+            raise Invalid("a key file in `gaen` does not hold an ECDSA P-256 key")
         return key
 
     def _day_path(self, day: Day) -> Path:
@@ -123,11 +143,20 @@ def public_pem(key: ec.EllipticCurvePrivateKey) -> str:
 
 def refuse_loose_modes(folder: Path) -> None:
     """Raises `Refused` if the folder, or anything in it, can be read or changed by others than its owner."""
-    for path in (folder, *folder.rglob("*")):
-        if stat.S_IMODE(path.lstat().st_mode) & 0o077:
-            raise Refused(
-                "loose_modes", f"others can read {path}: run `chmod -R go= {folder}`, and ask who may have read it"
-            )
+    try:
+        for path in (folder, *folder.rglob("*")):
+            with suppress(FileNotFoundError):  # another process's draft, which has its name by now
+                refuse_loose_mode(path, folder)
+    except OSError as error:
+        raise Unavailable(f"{folder} can't be read: {os.strerror(error.errno or 0)}") from None
+
+
+def refuse_loose_mode(path: Path, folder: Path) -> None:
+    """Raises `Refused` if `path`, in `folder`, can be read or changed by others than its owner."""
+    if stat.S_IMODE(path.lstat().st_mode) & 0o077:
+        raise Refused(
+            "loose_modes", f"others can read {path}: run `chmod -R go= {folder}`, and ask who may have read it"
+        )
 
 
 def _pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
@@ -137,22 +166,28 @@ def _pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
 
 
 def _private_key(path: Path) -> object:
+    pem = _bytes(path)
+    if pem is None:
+        raise Unavailable(f"the key file `{path.name}` is missing: restore it from its backup")
     try:
-        return serialization.load_pem_private_key(_bytes(path), password=None)
+        return serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise Invalid(f"the key file `{path.name}` does not hold a private key in PEM") from None
 
 
-def _secret(path: Path) -> bytes:
+def _secret(path: Path) -> bytes | None:
     secret = _bytes(path)
-    if len(secret) != SECRET_BYTES:
+    if secret is not None and len(secret) != SECRET_BYTES:
         raise Invalid(f"the key file `{path.name}` does not hold {SECRET_BYTES} bytes")
     return secret
 
 
-def _bytes(path: Path) -> bytes:
+def _bytes(path: Path) -> bytes | None:
+    """What the file holds, None if it is not there. Raises `Unavailable` if it can't be read."""
     try:
         return path.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise Unavailable(f"the key file `{path.name}` can't be read: {os.strerror(error.errno or 0)}") from error
 

@@ -98,11 +98,11 @@ class Publisher:
         if out.leaf is None:
             self._fill_new_bucket()
             out = self._released()
+        self._refuse_foreign(out)
         if self.ledger.version > out.version + 1:
             self._follower.forget()  # another bucket than the one this ledger was followed for
         elif self.ledger.version == out.version + 1:
             out = self._release(out)  # its release failed, or it was met while the journal's tip was held
-        self._refuse_foreign(out)
         for event in self._follower.follow(self._journal.read):
             if not isinstance(event.body, Published):
                 continue
@@ -155,18 +155,18 @@ class Publisher:
                 raise
             return after  # another publisher made the same bytes a moment earlier
         self._made = (version.version, built.made)
-        self._told(
-            Out(
-                version=version.version,
-                at=version.at,
-                due=version.due,
-                keys=built.leaf.gaen_keys,
-                entered=version.entered,
-                left=version.left,
-                object_bytes={name: len(data) for name, data in signed.objects.items() if name in new},
-                head_bytes=len(signed.head),
-            )
+        out = Out(
+            version=version.version,
+            at=version.at,
+            due=version.due,
+            keys=built.leaf.gaen_keys,
+            entered=version.entered,
+            left=version.left,
+            object_bytes={name: len(data) for name, data in signed.objects.items() if name in new},
+            head_bytes=len(signed.head),
         )
+        with suppress(OSError, ValueError):  # a terminal or pipe that is gone must not stop what comes next
+            self._told(out)
         return self._released()
 
     def _released(self) -> Released:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from tocsin.model.errors import TocsinError
@@ -33,25 +34,23 @@ def seconds_to_sleep(now: int, step_seconds: int, *, failed: bool) -> int:
 class PublisherLoop:
     """The thread that publishes and makes day keys ahead.
 
-    `make_publisher` gives a publisher that has read nothing yet: it is asked at the start, and after a fault of ours,
-    which may have left a ledger half folded. `told_trouble` is given a sentence when something fails, None when all is
-    well again; the same sentence is not repeated. It is called from the thread.
+    `told_trouble` is given a sentence when something fails, None when all is well again; the same sentence is not
+    repeated. It is called from the thread.
     """
 
     def __init__(
         self,
-        make_publisher: Callable[[], Publisher],
+        publisher: Publisher,
         keys: KeyFolder,
         clock: Clock,
         step_seconds: int,
         told_trouble: Callable[[str | None], None],
     ) -> None:
-        self._make_publisher = make_publisher
+        self._publisher = publisher
         self._keys = keys
         self._clock = clock
         self._step_seconds = step_seconds
         self._told_trouble = told_trouble
-        self._publisher: Publisher | None = None
         self._trouble: str | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
@@ -67,10 +66,14 @@ class PublisherLoop:
 
     def round(self) -> int:
         """One round: makes day keys, publishes what is due. Returns the seconds to sleep; raises nothing."""
-        trouble = self._attempt(self._make_day_keys) or self._attempt(self._publish)
+        troubles = [
+            self._attempt(work) for work in (self._make_day_keys, self._publish)
+        ]  # both, whatever the first does
+        trouble = "; ".join(dict.fromkeys(sentence for sentence in troubles if sentence)) or None
         if trouble != self._trouble:
             self._trouble = trouble
-            self._told_trouble(trouble)
+            with suppress(OSError, ValueError):  # a terminal that is gone
+                self._told_trouble(trouble)
         try:
             return seconds_to_sleep(self._clock.now(), self._step_seconds, failed=trouble is not None)
         except TocsinError:  # the clock can't be trusted: the attempts have said so
@@ -84,18 +87,16 @@ class PublisherLoop:
         self._keys.make_days_ahead(day_of(self._clock.now()))
 
     def _publish(self) -> None:
-        if self._publisher is None:
-            self._publisher = self._make_publisher()
         self._publisher.publish()
 
-    def _attempt(self, work: Callable[[], None]) -> str | None:
+    @staticmethod
+    def _attempt(work: Callable[[], None]) -> str | None:
         """What went wrong with `work`, as a sentence; None if nothing did."""
         try:
             work()
         except TocsinError as error:
             return str(error)
         except Exception as error:  # a bug: a publisher that is gone would be found out by stale phones only
-            self._publisher = None
             _log.error("publishing failed: %s", type(error).__name__)
             return f"a fault in tocsin itself ({type(error).__name__}): please report it"
         return None

@@ -1,5 +1,6 @@
 """Settings: what one deployment's folder holds, and its `tocsin.toml`."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -37,7 +38,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError("region must be 1 to 32 of a-z, 0-9 and -")
         if not ORIGIN.fullmatch(self.origin):
             raise ValueError("origin must be a host name, with a path if need be, in lower case")
-        if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", self.base_url):
+        if not re.fullmatch(r"https?://[^\s/?#\"\\]+(/[^\s?#\"\\]*)?", self.base_url):
             raise ValueError("base_url must be an http or https address")
         if not 0 <= self.port <= 65_535:
             raise ValueError("port must be from 0 to 65535")
@@ -106,4 +107,16 @@ minimum_reports = {settings.policy.minimum_reports}          # reports that must
 longest_wait_seconds = {settings.policy.longest_wait_seconds} # after this, additions go out whatever their number
 hold_back_quarters = {settings.policy.hold_back_quarters}       # random delay of a part, in quarter-hours
 self_reports = {str(settings.policy.self_reports).lower()}         # reports without a code
-"""
+{_further(settings.policy)}"""
+
+
+def _further(policy: Policy) -> str:
+    """The lines of those other fields of the policy that are not at their default."""
+    default = Policy()
+    shown = {"minimum_reports", "longest_wait_seconds", "hold_back_quarters", "self_reports"}
+    values = {name: msgspec.to_builtins(getattr(policy, name)) for name in policy.__struct_fields__}
+    return "".join(
+        f"{name} = {json.dumps(value)}\n"  # numbers, truth values and lists of texts are spelt alike in TOML
+        for name, value in values.items()
+        if name not in shown and value != msgspec.to_builtins(getattr(default, name))
+    )

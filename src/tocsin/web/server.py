@@ -24,7 +24,7 @@ IDLE_SECONDS: Final = 5
 STOP_SECONDS: Final = 5
 """How long a server that stops waits for what it has begun."""
 OTHER_FILES: Final = 512
-"""Open files that are no connections: the journal's, and those that are handed out."""
+"""Open files besides connections and the file that each may be fetching: the journal's and the loop's."""
 
 
 class WebServer:
@@ -57,7 +57,7 @@ class WebServer:
 
     def start(self) -> None:
         """Serves from now on. Raises `Unavailable` if the server does not come up."""
-        _allow_open_files(MAX_CONNECTIONS + OTHER_FILES)
+        _allow_open_files(2 * MAX_CONNECTIONS + OTHER_FILES)
         self._thread.start()
         self._server.settled.wait()
         if not self._server.started:

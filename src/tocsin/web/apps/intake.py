@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from tocsin.formats.wire import ANSWER_BYTES, REQUEST_BYTES
-from tocsin.model.errors import Unavailable
+from tocsin.model.errors import TocsinError, Unavailable
 from tocsin.model.ports import Clock
 from tocsin.model.times import day_of, floor_quarter
 from tocsin.service.collect import Collector
@@ -73,7 +73,7 @@ class Intake:
         """Whether calls can't be taken now, whatever they hold: too many wait, no key for today, a clock gone wrong."""
         try:
             open_now = self._collector.has_room and self._keys.has_day_key(day_of(self._clock.now()))
-        except Unavailable:
+        except TocsinError:  # a clock that jumped, a key that is damaged
             open_now = False
         return None if open_now else Problem.NOT_NOW
 
