@@ -22,7 +22,7 @@ def ours(site: Site, clock: FixedClock) -> Path:
 
 def test_our_own_export_verifies_by_our_key(run: Run, site: Site, ours: Path, tmp_path: Path) -> None:
     pem = tmp_path / "ours.pem"
-    pem.write_text(public_pem(site.deployment.keys.gaen_key()))
+    pem.write_text(public_pem(next(iter(site.deployment.keys.gaen_keys().values()))))
     done = run("export", "inspect", str(ours), "--key", str(pem))
     assert done.code == 0 and "good, by" in done.words and "ours.pem" in done.words
     [told] = run("export", "inspect", str(ours), "--key", str(pem), "--json").json

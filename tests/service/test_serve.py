@@ -48,7 +48,7 @@ class Watched:
         self.out: list[Out] = []
         self.trouble: list[str | None] = []
         self.loop = PublisherLoop(
-            lambda: self.make_publisher(site),
+            self.make_publisher(site),
             site.deployment.keys,
             site.clock,
             site.deployment.settings.policy.step_seconds,
@@ -122,7 +122,7 @@ def test_a_clock_that_cannot_be_trusted_is_told(site: Site) -> None:
             raise Unavailable("the clock was set")
 
     trouble: list[str | None] = []
-    loop = PublisherLoop(site.deployment.publisher, site.deployment.keys, Lost(), 900, trouble.append)  # type: ignore[arg-type]
+    loop = PublisherLoop(site.deployment.publisher(), site.deployment.keys, Lost(), 900, trouble.append)  # type: ignore[arg-type]
     assert loop.round() == RETRY_SECONDS
     assert trouble == ["the clock was set"]
 

@@ -36,10 +36,13 @@ class BuggyCollector(Collector):
 
 @contextmanager
 def served(site: Site, collector: type[Collector]) -> Iterator[int]:
-    """The port at which `site` answers through a collector of this kind, which is not started."""
-    server = WebServer(apps_application(site.deployment, collector(site.performer), grid_seconds=0), "127.0.0.1", 0)
+    """The port at which `site` answers through a collector of this kind."""
+    door = collector(site.performer)
+    door.start()
+    server = WebServer(apps_application(site.deployment, door, grid_seconds=0), "127.0.0.1", 0)
     server.start()
     try:
         yield server.port
     finally:
         server.stop()
+        door.stop()
