@@ -63,11 +63,13 @@ class KeyFolder:
         """Makes the day keys of today and the next days, behind those that there are. Safe beside other processes.
 
         A gap is not filled: keys are made in order, so a missing one was lost, and with a new one what was sealed by it
-        could never be opened again once it is found.
+        could never be opened again once it is found. Keys of a later time do not count: a clock was wrong once.
         """
         self._day_keys.clear()  # a key that was destroyed is to be forgotten
-        newest = max((int(path.name) for path in (self.folder / "days").iterdir() if path.name.isdigit()), default=0)
-        for day in range(max(today, newest + 1), today + DAYS_AHEAD + 1):
+        last = today + DAYS_AHEAD
+        made = [int(path.name) for path in (self.folder / "days").iterdir() if path.name.isdigit()]
+        newest = max((day for day in made if day <= last), default=0)
+        for day in range(max(today, newest + 1), last + 1):
             _write_new(self._day_path(Day(day)), secrets.token_bytes(SECRET_BYTES))
 
     def day_key(self, day: Day) -> bytes | None:
