@@ -18,7 +18,7 @@ from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Reported
 from tocsin.model.policy import Policy
-from tocsin.model.times import DAY_SECONDS, Instant, day_of, floor_quarter
+from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of, floor_quarter
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
 from tocsin.service.founding import found
@@ -191,8 +191,15 @@ def test_a_gap_in_the_day_keys_is_not_filled(site: Site) -> None:
     lose(site, today)
     keys.make_days_ahead(today)
     assert not keys.has_day_key(today)
-    keys.make_days_ahead(Instant(today + 1))  # type: ignore[arg-type]
+    keys.make_days_ahead(Day(today + 1))
     assert not keys.has_day_key(today)
+
+
+def test_a_clock_that_was_a_year_ahead_once_does_not_end_the_making_of_day_keys(site: Site) -> None:
+    keys, today = site.deployment.keys, day_of(site.clock.now())
+    keys.make_days_ahead(Day(today + 365))
+    keys.make_days_ahead(Day(today + 5))
+    assert all(keys.has_day_key(Day(today + ahead)) for ahead in range(13))
 
 
 @pytest.mark.parametrize("damage", ["31 bytes", "gone"])
