@@ -2,20 +2,21 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from tests.service.journals import Meddled
 from tests.sites import MORNING, PROMPT, FixedClock, Site, by
 from tocsin.client.state import SyncState
 from tocsin.client.sync import sync
 from tocsin.client.trust import parse_trust
 from tocsin.journal.encoding import decode_body
-from tocsin.journal.port import DEADLINE_SECONDS, Group
+from tocsin.journal.port import Journal, Tip
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Published, Target
-from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant, day_of
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
 from tocsin.rules import corrections
 from tocsin.rules.corrections import Selection
 from tocsin.service.deployment import Deployment, signing_keys
@@ -24,27 +25,6 @@ from tocsin.service.publish import PLANS_BESIDE, Out, Publisher
 from tocsin.stores.folder import FolderBucket
 
 FOUR_HOURS = 4 * 3600
-
-
-class Meddled:
-    """The journal, to whose every group somebody else comes first."""
-
-    def __init__(self, site: Site) -> None:
-        journal = site.deployment.journal
-        self.read, self.tip, self.load, self.close = journal.read, journal.tip, journal.load, journal.close
-        self.holders, self.claim_rows = journal.holders, journal.claim_rows
-        self._journal = journal
-        self.first: list[Callable[[], object]] = []
-        """What happens right before the next groups, one each."""
-        self.groups = 0
-
-    @contextmanager
-    def group(self, now: Instant, deadline_seconds: float = DEADLINE_SECONDS) -> Iterator[Group]:
-        self.groups += 1
-        if self.first:
-            self.first.pop(0)()
-        with self._journal.group(now, deadline_seconds) as group:
-            yield group
 
 
 class Failing(FolderBucket):
@@ -81,13 +61,13 @@ def site(tmp_path: Path, clock: FixedClock) -> Iterator[Site]:
 
 def publisher_of(
     site: Site,
-    journal: object = None,
+    journal: Journal | None = None,
     bucket: FolderBucket | None = None,
     told: Callable[[Out], None] = lambda out: None,
 ) -> Publisher:
     deployment = site.deployment
     return Publisher(
-        journal or deployment.journal,  # type: ignore[arg-type]
+        journal or deployment.journal,
         deployment.keys,
         site.clock,
         deployment.settings.policy,
@@ -122,8 +102,7 @@ def test_a_correction_between_plan_and_append_is_in_the_version(site: Site) -> N
     """A withdrawal comes right before the append: the version that was planned would have put its keys out."""
     site.report("ada", 0)
     site.report("bob", 1)
-    journal = Meddled(site)
-    journal.first = [lambda: site.withdraw("ada")]
+    journal = Meddled(site.deployment.journal, lambda: site.withdraw("ada"))
     site.clock.wait(QUARTER_SECONDS)
     assert publisher_of(site, journal).publish() == 1
     [(sequence, body)] = published(site)
@@ -155,8 +134,7 @@ def test_every_act_that_changes_the_set_overtakes(site: Site, before: str | None
     site.report("ada", 0)
     if before is not None:
         site.performer.act(ACTS[before])
-    journal = Meddled(site)
-    journal.first = [lambda: site.performer.act(ACTS[act])]
+    journal = Meddled(site.deployment.journal, lambda: site.performer.act(ACTS[act]))
     site.clock.wait(QUARTER_SECONDS)
     publisher_of(site, journal).publish()
     [(sequence, body)] = published(site)
@@ -167,8 +145,7 @@ def test_every_act_that_changes_the_set_overtakes(site: Site, before: str | None
 def test_reports_do_no_harm(site: Site) -> None:  # P7
     """They are in the version after: by sequence, never by time stamp."""
     site.report("ada", 0)
-    journal = Meddled(site)
-    journal.first = [lambda: site.report("bob", 1)]
+    journal = Meddled(site.deployment.journal, lambda: site.report("bob", 1))
     site.clock.wait(QUARTER_SECONDS)
     publisher = publisher_of(site, journal)
     publisher.publish()
@@ -184,7 +161,7 @@ def test_a_stream_of_corrections_does_not_starve_publication(site: Site) -> None
     """After some plans it makes one while nobody else can append."""
     for serial in range(12):
         site.report(f"phone {serial}", serial)
-    journal = Meddled(site)
+    journal = Meddled(site.deployment.journal)
     numbers = iter(range(12))
     journal.first = [lambda: site.withdraw(f"phone {next(numbers)}")] * 9
     site.clock.wait(QUARTER_SECONDS)
@@ -214,7 +191,7 @@ def test_another_publisher_is_faster(site: Site, groups: int, dies: bool) -> Non
         except Unavailable:
             assert dies
 
-    journal = Meddled(site)
+    journal = Meddled(site.deployment.journal)
     numbers = iter(range(6))
     journal.first = [*[lambda: site.withdraw(f"phone {next(numbers)}")] * groups, overtake]
     site.clock.wait(QUARTER_SECONDS)
@@ -269,24 +246,11 @@ def test_a_failing_journal_leaves_nothing_behind(site: Site) -> None:
     """The append is reported failed: once it was not stored, once it was."""
     site.report("ada", 0)
 
-    class Broken(Meddled):
-        stored = False
-
-        @contextmanager
-        def group(self, now: Instant, deadline_seconds: float = DEADLINE_SECONDS) -> Iterator[Group]:
-            if self.stored:
-                with super().group(now, deadline_seconds) as group:
-                    yield group
-                raise Unavailable("the disk failed")
-            with super().group(now, deadline_seconds) as group:
-                yield group
-                raise Unavailable("the disk failed")
-
-    journal = Broken(site)
+    journal = Meddled(site.deployment.journal)
+    journal.failing = ["lost", "lost", "stored"]
     ours = publisher_of(site, journal)
     site.clock.wait(QUARTER_SECONDS)
-    for stored in (False, False, True):
-        journal.stored = stored
+    for _ in range(3):
         with pytest.raises(Unavailable):
             ours.publish()
     assert [body.version for _, body in published(site)] == [1]
@@ -440,20 +404,19 @@ def test_two_publishers_take_turns(site: Site, tmp_path: Path) -> None:
     assert objects(tmp_path / "alone")["v1/head"] == objects(site.deployment.folders.bucket)["v1/head"]
 
 
+class Rebuilt(Meddled):
+    def tip(self) -> Tip:
+        return replace(super().tip(), term=2)
+
+
 def test_a_publisher_of_a_replaced_journal_is_stopped(site: Site, tmp_path: Path) -> None:
     """The journal was rebuilt with a higher term, and its publisher has taken the bucket over."""
     site.clock.wait(QUARTER_SECONDS)
     ours = publisher_of(site)
     ours.publish()
 
-    class Rebuilt(Meddled):
-        def __init__(self, site: Site) -> None:
-            super().__init__(site)
-            tip = self.tip
-            self.tip = lambda: tip().__class__(tip().sequence, tip().digest, tip().recorded_at, 2)
-
     site.clock.wait(QUARTER_SECONDS)
-    publisher_of(site, Rebuilt(site)).publish()
+    publisher_of(site, Rebuilt(site.deployment.journal)).publish()
     assert published(site)[-1][1].term == 2
     assert ours.publish() == 2
     held = objects(site.deployment.folders.bucket)
