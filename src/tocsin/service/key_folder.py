@@ -67,36 +67,32 @@ class KeyFolder:
         """
         self._day_keys.clear()  # a key that was destroyed is to be forgotten
         last = today + DAYS_AHEAD
-        made = [int(path.name) for path in (self.folder / "days").iterdir() if path.name.isdigit()]
+        made = [int(name) for name in _names(self.folder / "days") if name.isdigit()]
         newest = max((day for day in made if day <= last), default=0)
         for day in range(max(today, newest + 1), last + 1):
             _write_new(self._day_path(Day(day)), secrets.token_bytes(SECRET_BYTES))
 
     def day_key(self, day: Day) -> bytes | None:
         """The 32-byte key of that UTC day, or None if it is not made yet, lost or destroyed."""
-        if day not in self._day_keys:
-            key = _secret(self._day_path(day))
-            if key is None:
-                return None
+        key = self._day_keys.get(day) or _secret(self._day_path(day))
+        if key is not None:
             self._day_keys[day] = key
-        return self._day_keys[day]
+        return key  # not from the table again: another thread may have cleared it
 
     def has_day_key(self, day: Day) -> bool:
         """Whether the key of that day is in the folder at this moment, and is one."""
-        return os.path.exists(f"{self.folder}/days/{day}") and self.day_key(day) is not None
+        return _is_there(f"{self.folder}/days/{day}") and self.day_key(day) is not None
 
     def issuing_secret(self, period: int) -> bytes | None:
         """The 32-byte issuing secret of that period, or None if it is destroyed."""
         path = f"{self.folder}/issuing-{period}"  # text: to make a `Path` costs more than to ask, and each call asks
-        if not os.path.exists(path):  # each time: a destroyed secret is gone at once
+        if not _is_there(path):  # each time: a destroyed secret is gone at once
             self._issuing_secrets.pop(period, None)
             return None
-        if period not in self._issuing_secrets:
-            secret = _secret(Path(path))
-            if secret is None:
-                return None
+        secret = self._issuing_secrets.get(period) or _secret(Path(path))
+        if secret is not None:
             self._issuing_secrets[period] = secret
-        return self._issuing_secrets[period]
+        return secret
 
     def head_key(self) -> ed25519.Ed25519PrivateKey:
         """The key that signs heads."""
@@ -108,9 +104,9 @@ class KeyFolder:
     def gaen_keys(self) -> dict[SignatureInfo, ec.EllipticCurvePrivateKey]:
         """The keys that sign GAEN exports; each file is named ``ID-VERSION``, as phones know the key."""
         return {
-            SignatureInfo(*path.name.split("-", 1)): self._gaen_key(path.name)
-            for path in sorted((self.folder / "gaen").iterdir())
-            if not path.name.startswith(".") and "-" in path.name
+            SignatureInfo(*name.split("-", 1)): self._gaen_key(name)
+            for name in _names(self.folder / "gaen")
+            if not name.startswith(".") and "-" in name
         }
 
     def _gaen_key(self, name: str) -> ec.EllipticCurvePrivateKey:
@@ -191,7 +187,32 @@ def _bytes(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise Unavailable(f"the key file `{path.name}` can't be read: {os.strerror(error.errno or 0)}") from error
+        raise _unreadable(error) from error
+
+
+def _is_there(path: str) -> bool:
+    """Whether there is such a file. Raises `Unavailable` if that can't be told: out of reach is not destroyed."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise _unreadable(error) from error
+    return True
+
+
+def _names(folder: Path) -> list[str]:
+    """The names in a folder, sorted. Raises `Unavailable` if it is missing or can't be read."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: OSError) -> Unavailable:
+    return Unavailable(
+        f"the key folder can't be read: {os.path.basename(error.filename)}: {os.strerror(error.errno or 0)}"
+    )
 
 
 def _write_new(path: Path, data: bytes) -> None:
