@@ -11,6 +11,14 @@ from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS
 KEY_NAME: Final = re.compile(r"[A-Za-z0-9_]{1,32}")
 """What ids and versions of GAEN keys are made of (google/exposure-notifications-server)."""
 
+_LEAST: Final = {
+    "minimum_reports": 1,
+    "longest_wait_seconds": 0,
+    "delta_window_seconds": 0,
+    "gaen_records_per_part": 1,
+    "card_life_quarters": 1,
+}
+
 
 class SignatureInfo(Struct, frozen=True, array_like=True):
     """How phones find the public key of a GAEN export: ``verification_key_id`` and ``verification_key_version``."""
@@ -58,17 +66,18 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
             seconds = getattr(self, name)
             if seconds <= 0 or seconds % QUARTER_SECONDS:
                 raise ValueError(f"{name} must be a multiple of {QUARTER_SECONDS} seconds")
-        if self.delta_window_seconds < 0 or self.freshness_seconds < 2 * self.step_seconds:
-            raise ValueError("delta_window_seconds must not be negative, freshness_seconds at least two steps")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}")
+        if self.freshness_seconds < 2 * self.step_seconds:
+            raise ValueError("freshness_seconds must be at least two steps")
         if not 1 <= self.useful_days <= 30:
             raise ValueError("useful_days must be from 1 to 30")
         if not 0 <= self.hold_back_quarters <= 255:
             raise ValueError("hold_back_quarters must be from 0 to 255")
-        if self.minimum_reports < 1 or self.longest_wait_seconds < 0 or self.gaen_records_per_part < 1:
-            raise ValueError("minimum_reports and gaen_records_per_part must be at least 1")
         if not 1 <= self.maximum_batch_cards <= 2048:
             raise ValueError("maximum_batch_cards must be from 1 to 2048")
         if not 1 <= len(self.gaen_signature_infos) <= 10:
             raise ValueError("gaen_signature_infos must name 1 to 10 keys")
         if not all(KEY_NAME.fullmatch(part) for info in self.gaen_signature_infos for part in astuple(info)):
-            raise ValueError("ids and versions of GAEN keys are 1 to 32 of A-Z, a-z, 0-9 and _")
+            raise ValueError("gaen_signature_infos: ids and versions are 1 to 32 of A-Z, a-z, 0-9 and _")

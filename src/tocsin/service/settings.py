@@ -13,6 +13,9 @@ from tocsin.model.errors import Invalid, Refused
 from tocsin.model.policy import Policy
 
 REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
+BASE_URL: Final = re.compile(r"https?://[!$-.0->@-\[\]-~][!$->@-\[\]-~]*")
+"""Printable ASCII without a query or fragment, quotes or backslashes, which would not survive `settings_text`."""
+HOST: Final = re.compile(r"[0-9A-Za-z.:%_-]{1,255}")
 ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}(/[a-z0-9._-]{1,64}){0,3}")
 
 
@@ -38,8 +41,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError("region must be 1 to 32 of a-z, 0-9 and -")
         if not ORIGIN.fullmatch(self.origin):
             raise ValueError("origin must be a host name, with a path if need be, in lower case")
-        if not re.fullmatch(r"https?://[^\s/?#\"\\]+(/[^\s?#\"\\]*)?", self.base_url):
-            raise ValueError("base_url must be an http or https address")
+        if not BASE_URL.fullmatch(self.base_url):
+            raise ValueError("base_url must be an http or https address, in ASCII")
+        if not HOST.fullmatch(self.host):
+            raise ValueError("host must be an address or a host name")
         if not 0 <= self.port <= 65_535:
             raise ValueError("port must be from 0 to 65535")
 
@@ -88,7 +93,7 @@ def load_settings(folders: Folders) -> Settings:
         raise Invalid(f"{folders.settings} can't be read") from None
     try:
         return msgspec.convert(tomllib.loads(text), Settings)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (ValueError, RecursionError, msgspec.ValidationError) as error:
         raise Invalid(f"{folders.settings}: {error}") from None
 
 

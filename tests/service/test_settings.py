@@ -1,0 +1,221 @@
+"""`tocsin.toml`: what is wrong is refused by the name of its field, and what founding writes is what was asked for."""
+
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+
+from tocsin.model.errors import Invalid, Refused
+from tocsin.model.policy import Policy, SignatureInfo
+from tocsin.service.settings import Folders, Settings, load_settings, settings_text
+
+REQUIRED = {
+    "region": '"utopia"',
+    "origin": '"tocsin.example/utopia"',
+    "base_url": '"https://tocsin.example"',
+}
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    return Folders(tmp_path)
+
+
+def load(folders: Folders, text: str) -> Settings:
+    folders.settings.write_text(text, encoding="utf-8")
+    return load_settings(folders)
+
+
+def with_field(name: str, value: str) -> str:
+    lines = [f"{key} = {text}" for key, text in {**REQUIRED, name: value}.items()]
+    return "\n".join(lines) + "\n"
+
+
+def with_policy(name: str, value: str) -> str:
+    return with_field("port", "1") + f"[policy]\n{name} = {value}\n"
+
+
+def test_what_is_not_written_has_its_default(folders: Folders) -> None:
+    settings = load(folders, with_field("port", "1"))
+    assert settings == Settings(
+        region="utopia", origin="tocsin.example/utopia", base_url="https://tocsin.example", port=1
+    )
+    assert settings.policy == Policy()
+
+
+BAD_FIELDS = [
+    *(("region", value) for value in ('""', '"Utopia"', '"a b"', '"ü"', f'"{"a" * 33}"', "7", '"a\\n"')),
+    *(("origin", value) for value in ('""', '"Upper.example"', '"a b"', '"a/b/c/d/e"', '"-a"', "[]", '"a\\n"')),
+    *(
+        ("base_url", value)
+        for value in (
+            '""',
+            '"tocsin.example"',
+            '"ftp://tocsin.example"',
+            '"https://"',
+            '"https://tocsin.example/?a=b"',
+            '"https://tocsin.example/#a"',
+            '"https://tocsin .example"',
+            '"https://tocsin.example/\\"a"',
+            '"https://tocsin.example/\\\\a"',
+            '"https://tocsin.example/\\u0001"',
+            '"https://tocsin.example/\\u007f"',
+            "true",
+        )
+    ),
+    *(("host", value) for value in ('""', '"a b"', '"a\\"b"', '"a\\nb"', "1")),
+    *(("port", value) for value in ("-1", "65536", '"8787"', "1.5", "99999999999999999999")),
+    *(("single_machine", value) for value in ("1", '"true"', "[]")),
+    *(("policy", value) for value in ("1", "[]")),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_FIELDS)
+def test_a_value_that_is_impossible_is_refused_by_name(folders: Folders, name: str, value: str) -> None:
+    with pytest.raises(Invalid) as error:
+        load(folders, with_field(name, value))
+    assert name in str(error.value) and str(folders.settings) in str(error.value)
+
+
+NUMBERS = {
+    "useful_days": (["1", "30"], ["0", "31", "-1"]),
+    "minimum_reports": (["1", "1000"], ["0", "-1"]),
+    "longest_wait_seconds": (["0", "900"], ["-1"]),
+    "hold_back_quarters": (["0", "255"], ["-1", "256"]),
+    "step_seconds": (["900", "3600"], ["0", "899", "901", "-900"]),
+    "dump_step_seconds": (["900"], ["0", "60"]),
+    "delta_window_seconds": (["0", "86400"], ["-1"]),
+    "gaen_step_seconds": (["900"], ["0", "7"]),
+    "gaen_records_per_part": (["1"], ["0", "-5"]),
+    "freshness_seconds": (["1800", "86400"], ["1799", "0", "-1"]),
+    "maximum_batch_cards": (["1", "2048"], ["0", "2049"]),
+    "card_life_quarters": (["1"], ["0", "-1"]),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_the_edges_of_the_policy(folders: Folders, name: str) -> None:
+    good, bad = NUMBERS[name]
+    for value in good:
+        assert getattr(load(folders, with_policy(name, value)).policy, name) == int(value)
+    for value in [*bad, '"9"', "1.5", "true", "inf"]:
+        with pytest.raises(Invalid) as error:
+            load(folders, with_policy(name, value))
+        assert name in str(error.value)
+
+
+def test_every_field_of_the_policy_is_looked_at() -> None:
+    others = {"self_reports", "publish_onset", "gaen_signature_infos"}
+    assert NUMBERS.keys() | others == set(Policy.__struct_fields__)
+
+
+@pytest.mark.parametrize("name", ["self_reports", "publish_onset"])
+def test_truth_values(folders: Folders, name: str) -> None:
+    assert getattr(load(folders, with_policy(name, "true")).policy, name) is True
+    for value in ("1", '"yes"', "[true]"):
+        with pytest.raises(Invalid, match=name):
+            load(folders, with_policy(name, value))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "[]",
+        '["310"]',
+        '[["310"]]',
+        '[["310", ""]]',
+        '[["310", "v-1"]]',
+        '[["3 0", "v1"]]',
+        "1",
+        "[" + '["1", "v"],' * 11 + "]",
+    ],
+)
+def test_gaen_key_names(folders: Folders, value: str) -> None:
+    """Case 1: nothing but the names of keys can be said; the algorithm can't."""
+    with pytest.raises(Invalid, match="gaen_signature_infos"):
+        load(folders, with_policy("gaen_signature_infos", value))
+    infos = load(folders, with_policy("gaen_signature_infos", '[["310", "v2"], ["310", "v1"]]')).policy
+    assert infos.gaen_signature_infos == (SignatureInfo("310", "v2"), SignatureInfo("310", "v1"))
+
+
+@pytest.mark.parametrize("missing", REQUIRED)
+def test_a_required_field_that_is_missing(folders: Folders, missing: str) -> None:
+    text = "\n".join(f"{name} = {value}" for name, value in REQUIRED.items() if name != missing)
+    with pytest.raises(Invalid, match=missing):
+        load(folders, text)
+
+
+def test_unknown_names_are_refused_by_name(folders: Folders) -> None:
+    with pytest.raises(Invalid, match="minimum_report`"):
+        load(folders, with_policy("minimum_report", "1"))
+    with pytest.raises(Invalid, match="signature_algorithm"):
+        load(folders, with_field("signature_algorithm", '"1.2.840.10045.4.3.3"'))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["region", "region = ", "[policy", "a = 1\na = 2", f"port = {'9' * 5000}", f"a = {'[' * 5000}", "a = 2024-99-99"],
+    ids=["a word", "no value", "half a table", "twice", "a long number", "deep", "no date"],
+)
+def test_what_is_no_toml(folders: Folders, text: str) -> None:
+    with pytest.raises(Invalid, match=r"tocsin\.toml"):
+        load(folders, text)
+
+
+def test_bytes_that_are_no_text(folders: Folders) -> None:
+    folders.settings.write_bytes(b"region = '\xff'")
+    with pytest.raises(Invalid, match="can't be read"):
+        load_settings(folders)
+    folders.settings.unlink()
+    folders.settings.mkdir()
+    with pytest.raises(Invalid, match="can't be read"):
+        load_settings(folders)
+
+
+def test_no_settings_are_no_deployment(folders: Folders) -> None:
+    with pytest.raises(Refused, match="tocsin init") as refusal:
+        load_settings(folders)
+    assert refusal.value.code == "no_deployment"
+
+
+QUARTERS = st.integers(1, 100).map(lambda quarters: 900 * quarters)
+POLICIES = st.builds(
+    Policy,
+    useful_days=st.integers(1, 30),
+    minimum_reports=st.integers(1, 50),
+    longest_wait_seconds=st.integers(0, 10**6),
+    hold_back_quarters=st.integers(0, 255),
+    step_seconds=QUARTERS,
+    dump_step_seconds=QUARTERS,
+    delta_window_seconds=st.integers(0, 10**6),
+    gaen_step_seconds=QUARTERS,
+    gaen_records_per_part=st.integers(1, 10**6),
+    freshness_seconds=st.integers(200 * 900, 10**6),
+    self_reports=st.booleans(),
+    publish_onset=st.booleans(),
+    maximum_batch_cards=st.integers(1, 2048),
+    card_life_quarters=st.integers(1, 10**5),
+    gaen_signature_infos=st.lists(
+        st.builds(SignatureInfo, st.from_regex(r"[A-Za-z0-9_]{1,32}", fullmatch=True), st.sampled_from(["v1", "v2"])),
+        min_size=1,
+        max_size=10,
+    ).map(tuple),
+)
+SETTINGS = st.builds(
+    Settings,
+    region=st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True),
+    origin=st.from_regex(r"[a-z0-9][a-z0-9.-]{0,20}(/[a-z0-9._-]{1,20}){0,3}", fullmatch=True),
+    base_url=st.from_regex(r"https?://[!$-.0-9:;=@-\[\]-~]{1,30}(/[!$->@-\[\]-~]*)?", fullmatch=True),
+    host=st.sampled_from(["127.0.0.1", "::", "fe80::1%eth0", "localhost"]),
+    port=st.integers(0, 65_535),
+    single_machine=st.booleans(),
+    policy=POLICIES,
+)
+
+
+@hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(SETTINGS)
+def test_what_is_written_is_what_was_asked_for(folders: Folders, settings: Settings) -> None:
+    assert load(folders, settings_text(settings)) == settings
