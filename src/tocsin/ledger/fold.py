@@ -181,6 +181,8 @@ def _resumed(ledger: Ledger, event: Event, body: Resumed) -> None:
 
 def _published(ledger: Ledger, event: Event, body: Published) -> None:
     keys, version = ledger.keys, body.version
+    if version != ledger.version + 1:
+        raise Invalid(f"event {event.sequence} is version {version}, which does not follow version {ledger.version}")
     leaving, _ = rows_of_moves(ledger, body.leaving, event)
     entering, types = rows_of_moves(ledger, body.entering, event)
     out, into = keys["head"][leaving], keys["head"][entering]

@@ -1,0 +1,224 @@
+"""The fold: the same whatever the pieces; it has the last word by sequence; a journal that is none is refused."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from tests.builders import NOON, Story, day_key, key, report_call
+from tests.publication.press import PROMPT, public, step
+from tocsin.ledger.fold import _APPLY, fold
+from tocsin.ledger.queries import Standing, live_rows, standing
+from tocsin.ledger.state import NEVER, Ledger
+from tocsin.model.errors import Invalid
+from tocsin.model.events import (
+    KINDS,
+    BatchActivated,
+    Body,
+    Erased,
+    Event,
+    Move,
+    Published,
+    Reinstated,
+    Reported,
+    RolledBack,
+    Target,
+    Withdrawn,
+)
+from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, day_of, day_start
+
+
+def told() -> Story:
+    """A story with something of every kind."""
+    story = Story(PROMPT)
+    story.batch()
+    story.batch(story.provider("two"), report_type=2)
+    for serial in range(4):
+        keys = [day_key("shared", 1), day_key(f"{serial}", 2), day_key(f"today {serial}", 0)]
+        story.report(f"phone {serial}", keys, story.card(1 + serial % 2, serial))
+    step(story)
+    rollback = story.rollback(*story.ledger.reports["sequence"][:2].tolist())
+    story.revoke(Target(batch=2), NOON)
+    step(story)
+    story.withdraw("phone 3")
+    story.reinstate(rollback)
+    step(story)
+    story.erase(day_of(NOON))
+    return story
+
+
+STORY = told()
+
+
+def state(ledger: Ledger) -> dict[str, object]:
+    """All that a ledger holds, in a form that can be compared."""
+    plain = {name: value for name, value in vars(ledger).items() if name not in ("reports", "keys")}
+    for table in ("reports", "keys"):
+        columns = getattr(ledger, table)
+        plain |= {f"{table} {name}": columns[name].tobytes() for name in columns.names}
+    return plain
+
+
+@given(st.lists(st.integers(0, len(STORY.events)), max_size=6))
+def test_in_pieces_and_at_once(cuts: list[int]) -> None:
+    whole, pieces = Ledger(), Ledger()
+    fold(whole, STORY.events)
+    edges = [0, *sorted(cuts), len(STORY.events)]
+    for start, end in pairwise(edges):
+        fold(pieces, STORY.events[start:end])
+    assert state(whole) == state(pieces) == state(STORY.ledger)
+
+
+def test_every_kind_of_event_is_folded() -> None:
+    """An event kind that the journal knows and the fold does not would stop every server."""
+    assert set(_APPLY) == set(KINDS.values())
+
+
+@pytest.mark.parametrize("sequence", [0, 1, len(STORY.events), len(STORY.events) + 2])
+def test_an_event_that_does_not_follow_is_refused(sequence: int) -> None:
+    ledger = Ledger()
+    fold(ledger, STORY.events)
+    before = state(ledger)
+    with pytest.raises(Invalid, match="does not follow"):
+        fold(ledger, [replace(STORY.events[-1], sequence=sequence)])
+    assert state(ledger) == before
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    class Merged(Body, frozen=True):
+        kind = "merged"
+
+    with pytest.raises(Invalid, match="does not know"):
+        fold(Ledger(), [Event(1, NOON, Merged(), bytes(32))])
+
+
+def published(version: int, entering: Sequence[Move] = (), leaving: Sequence[Move] = ()) -> Published:
+    last = next(event.body for event in reversed(STORY.events) if isinstance(event.body, Published))
+    return replace(last, version=version, entering=tuple(entering), leaving=tuple(leaving))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        BatchActivated(batch=9, who="Ada", why="a test"),
+        Withdrawn(report=1),
+        Withdrawn(report=99),
+        RolledBack(reports=(1,), who="Ada", why="a test"),
+        Reinstated(objection=1, who="Ada", why="a test"),
+        published(4, entering=[Move(1, 1, 1)]),
+        published(4, leaving=[Move(99, 1, 1)]),
+        published(3),
+        published(5),
+        published(0),
+    ],
+    ids=lambda body: f"{type(body).__name__} {body}"[:40],
+)
+def test_what_the_journal_should_not_hold_is_refused(body: Body) -> None:
+    """A batch, report or objection that is not there; a version that does not follow the last."""
+    ledger = Ledger()
+    fold(ledger, STORY.events)
+    with pytest.raises(Invalid):
+        fold(ledger, [Event(len(STORY.events) + 1, NOON, body, bytes(32))])
+    assert ledger.sequence == len(STORY.events)
+
+
+# --- reports and their keys -------------------------------------------------------------------------------------------
+
+
+def test_what_a_key_row_says() -> None:
+    story = Story(PROMPT)
+    story.batch()
+    over_midnight = key("b", day_of(NOON) * 144 - 20, 50)
+    until_midnight = key("c", day_of(NOON) * 144 + 30, 114)
+    judgement = story.judge(
+        report_call("a", [key("bad", 1), over_midnight, until_midnight]), story.card(1, 0), holds=[1, 3] + [0] * 28
+    )
+    assert judgement.draft is not None
+    story.append(judgement.draft)
+    keys = story.ledger.keys
+    assert keys["position"].tolist() == [1, 2], "position 0 was not taken"
+    assert keys["day"].tolist() == [day_of(NOON)] * 2, "that of the last interval"
+    end = [(day_of(NOON) * 144 + 30) * 600, day_start(day_of(NOON) + 1)]
+    assert keys["embargo_until"].tolist() == [at + EMBARGO_SECONDS for at in end]
+    assert keys["release_at"].tolist() == [NOON + QUARTER_SECONDS, end[1] + EMBARGO_SECONDS + 3 * QUARTER_SECONDS]
+    assert keys["last_row"].tolist() == [NEVER, NEVER]
+
+
+def test_a_report_after_a_revocation_is_recorded_and_not_live() -> None:
+    """By sequence: the rule saw no revocation (a spool that delivers late); the fold has the last word."""
+    story = Story(PROMPT)
+    story.batch()
+    late = story.judge(report_call("late", [day_key("late")]), story.card(1, 5))
+    assert late.draft is not None
+    objection = story.revoke(Target(batch=1, first=5, last=5))
+    story.append(late.draft)
+    assert standing(story.ledger, 0) is Standing.CUT_OFF
+    step(story)
+    assert public(story) == set()
+    story.reinstate(objection)
+    assert standing(story.ledger, 0) is Standing.TAKEN
+    step(story)
+    assert len(public(story)) == 1
+
+
+def test_objections_are_a_set() -> None:
+    """Two against one report: it stands again when both are lifted, and lifting one twice lifts no other."""
+    story = Story(PROMPT)
+    story.batch()
+    sequence = story.report("a", [day_key("a")], story.card(1, 0))
+    first, second = story.rollback(sequence), story.revoke(Target(batch=1), NOON)
+    story.reinstate(first)
+    again = Event(len(story.events) + 1, NOON, Reinstated(objection=first, who="Ada", why="a test"), bytes(32))
+    ledger = Ledger()
+    fold(ledger, [*story.events, again])
+    assert standing(ledger, 0) is Standing.CUT_OFF
+    story.reinstate(second)
+    assert standing(story.ledger, 0) is Standing.TAKEN
+
+
+# --- erasure ----------------------------------------------------------------------------------------------------------
+
+
+def without_content(events: Sequence[Event], sealed: bool = False) -> list[Event]:
+    """As a journal reads whose day keys are gone."""
+    return [
+        replace(event, content=None, sealed=sealed) if isinstance(event.body, Reported) else event for event in events
+    ]
+
+
+def test_erasing_changes_nothing_still_public() -> None:
+    """Day + 16: what it held has expired, and a journal read anew without its keys leads to the same set."""
+    story = Story(PROMPT)
+    story.batch()
+    story.report("old", [day_key("old", ago) for ago in range(1)], story.card(1, 0))
+    step(story)
+    erased_events = len(story.events)
+    step(story, 16 * 86_400)
+    story.report("new", [day_key("new", 1, story.now)], story.card(1, 1))
+    step(story)
+    erased = day_of(NOON)
+    live = Event(len(story.events) + 1, story.now, Erased(erased), bytes(32))
+    anew = Ledger()
+    fold(anew, [*without_content(story.events[:erased_events]), *story.events[erased_events:], live])
+    fold(story.ledger, [live])
+    for ledger in (anew, story.ledger):
+        rows = live_rows(ledger, Day(ledger.versions[-1].first_day))
+        assert ledger.keys["record"][rows]["key_data"].tolist() == [day_key("new").key_data]
+        assert [standing(ledger, report) for report in (0, 1)] == [Standing.TOO_OLD, Standing.TAKEN]
+
+
+def test_content_that_is_not_at_hand_is_no_erasure() -> None:
+    """It is told apart, by day, until the day is erased."""
+    ledger = Ledger()
+    fold(ledger, without_content(STORY.events[:-1], sealed=True))
+    assert ledger.sealed_days == {day_of(NOON)}
+    fold(ledger, STORY.events[-1:])
+    assert ledger.sealed_days == set()
+    nulled = Ledger()
+    fold(nulled, without_content(STORY.events[:-1]))
+    assert nulled.sealed_days == set()
+    assert np.count_nonzero(nulled.reports["erased"]) == nulled.reports.count == 4
