@@ -88,6 +88,17 @@ def test_signatures_by_openssl(tmp_path: Path) -> None:
             assert ran.stdout.strip() == verdict, ran.stderr
 
 
+def test_nothing_else_that_is_signed_passes_for_an_export() -> None:
+    """Case 7: other files under the same signature are refused for their header; the head has a key of its own."""
+    signed = sign(press_with().decide(), SIGNING_KEYS)
+    others = [data for data in signed.objects.values() if not data.startswith(b"PK")]
+    assert len(others) == 4
+    for data in (*others, signed.head, b"settings = 1"):
+        with pytest.raises(Invalid, match="header"):
+            decode_export(data)
+    assert not isinstance(SIGNING_KEYS.head, type(GAEN_KEY))
+
+
 def test_the_algorithm_is_the_object_identifier() -> None:
     """Case 1: in export.bin and export.sig alike; there is no setting that could say otherwise."""
     for export_bin, signatures in members(sign(press_with((NEW_INFO, OLD_INFO)).decide(), SIGNING_KEYS)):
