@@ -127,6 +127,8 @@ def test_an_export_that_another_zlib_packed_is_the_same_one(signed: Release) -> 
 def test_a_version_that_is_out_is_not_released_again(press: Press, signed: Release) -> None:
     press.bucket.objects.clear()
     release(signed, press.bucket, NOTHING)
+    with pytest.raises(Refused, match="this version"):
+        release(signed, press.bucket, released(press.bucket, HEAD_VERIFIER))
     press.publish()
     for before in (released(press.bucket, HEAD_VERIFIER), NOTHING):
         held = dict(press.bucket.objects)

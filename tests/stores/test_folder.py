@@ -116,14 +116,33 @@ def test_what_a_crash_left_is_not_served_and_goes_with_the_next_write(bucket: Fo
     assert files(bucket.folder) == {"v1/other", "v1/object", ".lock"}
 
 
-def test_an_object_that_is_there_is_durable_too(bucket: FolderBucket, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was synced, in order."""
+    paths: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: paths.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    return paths
+
+
+def test_a_write_is_synced_before_it_has_its_name_and_its_folders_after(
+    bucket: FolderBucket, synced: list[str]
+) -> None:
+    assert bucket.create(NAME, b"one")
+    folder = os.path.realpath(bucket.folder)
+    folders = [f"{folder}/v1/utopia/keyset", f"{folder}/v1/utopia", f"{folder}/v1", folder]
+    assert synced == [f"{folder}/v1/utopia/keyset/.00ff", *folders]
+    synced.clear()
+    assert bucket.replace("v1/head", b"one", None)
+    assert synced == [f"{folder}/v1/.head", f"{folder}/v1", folder]
+
+
+def test_an_object_that_is_there_is_durable_too(bucket: FolderBucket, synced: list[str]) -> None:
     """Its maker may have been killed before it synced the folder, and the head would outlive the object."""
     bucket.create(NAME, b"one")
-    synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.readlink(f"/proc/self/fd/{descriptor}")))
+    before = synced.copy()
+    synced.clear()
     assert not bucket.create(NAME, b"one")
-    folder = os.path.realpath(bucket.folder)
-    assert synced == [f"{folder}/v1/utopia/keyset", f"{folder}/v1/utopia", f"{folder}/v1", folder]
+    assert synced == before[1:]
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Final
 from msgspec import Struct
 
 from tocsin.journal.encoding import NewEvent, decode_body
-from tocsin.journal.port import ClaimTaken, Group, Journal
+from tocsin.journal.port import Group, Journal
 from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.events import Draft, MadeFile, Published
@@ -183,7 +183,7 @@ class Publisher:
                     self._refuse_overtaken(group)
                     self._append(group, draft)
                 return True
-            except (_Overtaken, ClaimTaken):
+            except _Overtaken:
                 self._mend()
         with self._journal.group(self._clock.now()) as group:
             for event in self._follower.follow(group.read):
