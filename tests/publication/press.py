@@ -23,8 +23,10 @@ PROMPT = Policy(minimum_reports=1, hold_back_quarters=0)
 """Whatever is eligible goes out at the next step."""
 
 
-def step(story: Story, seconds: int = QUARTER_SECONDS, files: tuple[MadeFile, ...] = ()) -> Published:
-    """The version that is decided after `seconds`; `files`: those of the version before, where they are built."""
+def step(story: Story, seconds: int = QUARTER_SECONDS, files: tuple[MadeFile, ...] | None = None) -> Published:
+    """The version that is decided after `seconds`; `files`: those of the version before, where they are at hand."""
+    if files is None:
+        files = build(story.ledger).made if story.ledger.versions else ()
     story.wait(seconds)
     draft = plan(story.ledger, story.policy, story.now, 1, files)
     assert draft is not None

@@ -1,6 +1,7 @@
 """Faults that a second reader of the write path found; each was seen to fail before it was mended."""
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,13 +11,18 @@ import pytest
 
 from tests.sites import MORNING, FixedClock, Site, report
 from tocsin.client.calls import decoy_call
+from tocsin.client.state import SyncState
+from tocsin.client.sync import sync
+from tocsin.client.trust import parse_trust
 from tocsin.formats.wire import decode_answer
 from tocsin.journal.port import Group, Journal
 from tocsin.ledger import columns
 from tocsin.ledger.columns import Columns
+from tocsin.ledger.fold import fold
+from tocsin.ledger.state import Ledger
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid, Refused, Unavailable
-from tocsin.model.events import Reported
+from tocsin.model.events import Event, Reported
 from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of, floor_quarter
 from tocsin.service.collect import Collector
@@ -378,3 +384,105 @@ def test_a_policy_survives_its_founding(tmp_path: Path) -> None:
     deployment = Deployment(tmp_path / "site", clock)
     assert deployment.settings == settings
     deployment.close()
+
+
+# --- found by a third reader ------------------------------------------------------------------------------------------
+
+
+def phone(site: Site, state: SyncState | None = None) -> SyncState:
+    """What a phone holds after a sync."""
+    trust = parse_trust(site.deployment.folders.trust.read_bytes())
+    bucket = site.deployment.folders.bucket
+    return sync(state, trust, site.clock.now(), lambda name, most: (bucket / name).read_bytes()[: most + 1])
+
+
+@pytest.mark.parametrize("bucket", ["whole", "new", "set back by one", "set back by two"])
+def test_a_server_that_was_down_while_day_keys_were_destroyed_publishes_again(
+    site: Site, tmp_path: Path, bucket: str
+) -> None:
+    """The newest version can't be built any more, and may not even be out: the next one is, and stands on its own."""
+    folder = site.deployment.folders.bucket
+    publisher = site.deployment.publisher()
+    site.report("ada", 0)
+    for version in (1, 2, 3):
+        site.clock.wait(900)
+        publisher.publish()
+        shutil.copytree(folder, tmp_path / str(version))
+    before, first = phone(site), day_of(site.clock.now())
+    for day in range(16):
+        site.clock.wait(DAY_SECONDS)
+        site.deployment.keys.make_days_ahead(day_of(site.clock.now()))
+        if day == 12:
+            site.report("bob", 1)
+    lose(site, first)
+    if bucket != "whole":
+        shutil.rmtree(folder)
+    if bucket == "new":
+        folder.mkdir()
+    elif bucket != "whole":
+        shutil.copytree(tmp_path / ("2" if bucket.endswith("one") else "1"), folder)
+    again = Deployment(site.top, site.clock)
+    publisher = again.publisher()
+    for version in (4, 5):
+        assert publisher.publish() == version
+        assert phone(site, before).version == phone(site).version == version
+        assert len(phone(site, before).records) == len(phone(site).records) == 3
+        site.clock.wait(4 * 3600)
+    again.close()
+
+
+def test_a_bucket_that_was_set_back_shows_no_older_head(site: Site, tmp_path: Path) -> None:
+    publisher = site.deployment.publisher()
+    for serial in range(4):
+        site.report(f"phone {serial}", serial)
+        site.clock.wait(900)
+        publisher.publish()
+        shutil.copytree(site.deployment.folders.bucket, tmp_path / str(serial))
+    shutil.rmtree(site.deployment.folders.bucket)
+    shutil.copytree(tmp_path / "0", site.deployment.folders.bucket)
+    out: list[int] = []
+    assert site.deployment.publisher(lambda version: out.append(version.version)).publish() == 4
+    assert out == [4]
+
+
+def test_a_lost_key_does_not_make_each_call_read_the_whole_journal(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused again and again, at the cost of one reading; restored, the next call finds it."""
+    site.report("ada", 0)
+    site.clock.wait(900)
+    key, day = lose(site, day_of(site.clock.now())), day_of(site.clock.now())
+    again = Deployment(site.top, site.clock)
+    folded: list[Ledger] = []
+
+    def counted(ledger: Ledger, events: list[Event]) -> None:
+        folded.append(ledger)
+        fold(ledger, events)
+
+    monkeypatch.setattr("tocsin.service.follow.fold", counted)
+    performer, publisher = again.performer(), again.publisher()
+    for _ in range(3):
+        with pytest.raises(Unavailable, match="is missing"):
+            performer.answer([arrival(site, decoy_call())])
+        with pytest.raises(Unavailable, match="is missing"):
+            publisher.publish()
+    assert len(folded) == 2 * again.journal.tip().sequence
+    path = again.folders.keys / "days" / str(day)
+    path.write_bytes(key)
+    path.chmod(0o600)
+    assert performer.answer([arrival(site, decoy_call())])
+    assert publisher.publish() == 1
+    assert publisher.ledger.versions[-1].entered == 3
+    again.close()
+
+
+def test_days_to_come_have_keys_also_after_a_clock_that_was_ahead(site: Site) -> None:
+    """It was ten days ahead; then the server was off for a weekend: the days in between must not stay without a key."""
+    keys, today = site.deployment.keys, day_of(site.clock.now())
+    keys.make_days_ahead(Day(today + 10))
+    keys.make_days_ahead(Day(today + 3))
+    assert all(keys.has_day_key(Day(today + ahead)) for ahead in range(3, 11))
+
+
+def test_a_key_is_not_useful_for_longer_than_its_report_is_kept() -> None:
+    """It would leave the public set whenever a publisher starts, long before it expires."""
+    with pytest.raises(ValueError, match="useful_days"):
+        Policy(useful_days=15)

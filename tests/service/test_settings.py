@@ -80,7 +80,7 @@ def test_a_value_that_is_impossible_is_refused_by_name(folders: Folders, name: s
 
 
 NUMBERS = {
-    "useful_days": (["1", "30"], ["0", "31", "-1"]),
+    "useful_days": (["1", "14"], ["0", "15", "-1"]),
     "minimum_reports": (["1", "1000"], ["0", "-1"]),
     "longest_wait_seconds": (["0", "900"], ["-1"]),
     "hold_back_quarters": (["0", "255"], ["-1", "256"]),
@@ -183,7 +183,7 @@ def test_no_settings_are_no_deployment(folders: Folders) -> None:
 QUARTERS = st.integers(1, 100).map(lambda quarters: 900 * quarters)
 POLICIES = st.builds(
     Policy,
-    useful_days=st.integers(1, 30),
+    useful_days=st.integers(1, 14),
     minimum_reports=st.integers(1, 50),
     longest_wait_seconds=st.integers(0, 10**6),
     hold_back_quarters=st.integers(0, 255),

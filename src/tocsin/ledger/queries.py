@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tocsin.ledger.predicates import owned_rows, standing_reports
 from tocsin.ledger.state import NEVER, Ledger, Revocation
 from tocsin.model.keys import Column, Records
-from tocsin.model.times import Day, day_of
+from tocsin.model.times import Day, day_of, day_start
 
 Rows = NDArray[np.intp]
 
@@ -59,6 +59,15 @@ def public_rows(ledger: Ledger) -> NDArray[np.bool_]:
 def live_rows(ledger: Ledger, oldest: Day) -> Rows:
     """The rows of the public set, given its first day."""
     return np.nonzero(public_rows(ledger) & (ledger.keys["day"] >= oldest))[0]
+
+
+def is_whole(ledger: Ledger) -> bool:
+    """Whether the newest version can be built: no report is erased that may have a key of a live day.
+
+    A report's youngest key may end on the day after the report's own.
+    """
+    reports, oldest = ledger.reports, ledger.versions[-1].first_day
+    return not (reports["erased"] & (reports["received_at"] >= day_start(oldest - 1))).any()
 
 
 class Waiting(Struct, frozen=True):

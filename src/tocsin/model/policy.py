@@ -6,10 +6,13 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import astuple
 
-from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS
+from tocsin.model.times import DAY_SECONDS, KEPT_DAYS, QUARTER_SECONDS
 
 KEY_NAME: Final = re.compile(r"[A-Za-z0-9_]{1,32}")
 """What ids and versions of GAEN keys are made of (google/exposure-notifications-server)."""
+
+MOST_USEFUL_DAYS: Final = KEPT_DAYS - 2
+"""Longer, and a key would still be public when its report is erased; its day may be the one after the report's."""
 
 _LEAST: Final = {
     "minimum_reports": 1,
@@ -71,8 +74,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
                 raise ValueError(f"{name} must be at least {least}")
         if self.freshness_seconds < 2 * self.step_seconds:
             raise ValueError("freshness_seconds must be at least two steps")
-        if not 1 <= self.useful_days <= 30:
-            raise ValueError("useful_days must be from 1 to 30")
+        if not 1 <= self.useful_days <= MOST_USEFUL_DAYS:
+            raise ValueError(f"useful_days must be from 1 to {MOST_USEFUL_DAYS}")
         if not 0 <= self.hold_back_quarters <= 255:
             raise ValueError("hold_back_quarters must be from 0 to 255")
         if not 1 <= self.maximum_batch_cards <= 2048:

@@ -4,12 +4,14 @@ Minimum, longest wait, hold-back and pause are decided here and nowhere else; bu
 ``docs/rules.md``, "Publication".
 """
 
+from itertools import chain
+
 import numpy as np
 from msgspec import Struct
 
 from tocsin.formats.set_digest import set_digest
 from tocsin.ledger.queries import Rows, Waiting, changes, first_day, public_rows, waiting, wanted_rows
-from tocsin.ledger.state import Ledger, Version
+from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import encode
 from tocsin.model.claims import version_claim
 from tocsin.model.events import (
@@ -36,8 +38,8 @@ OVERTAKES = (Withdrawn, Revoked, RolledBack, Reinstated, Paused, Resumed, Publis
 def plan(ledger: Ledger, policy: Policy, now: int, term: int, made: tuple[MadeFile, ...]) -> Draft | None:
     """The next version as of `now`, or None if this step has its version already.
 
-    `made`: the files of the ledger's newest version, as `build` made them. Cost: one pass over the ledger's keys, and
-    one set digest.
+    `made`: the files of the ledger's newest version, as `build` made them; empty if they can't be made any more, which
+    is then made up for. Cost: one pass over the ledger's keys, and one set digest.
     """
     at = Instant(now - now % policy.step_seconds)
     if at <= last_at(ledger):
@@ -57,7 +59,7 @@ def plan(ledger: Ledger, policy: Policy, now: int, term: int, made: tuple[MadeFi
         padding=(),
         set_digest=encode(set_digest(ledger.region, _records(ledger, moves.live))),
         term=term,
-        files=_files(ledger, policy, at, oldest, moves),
+        files=_files(ledger, policy, at, oldest, moves, made),
         made=made,
     )
     return Draft(body=body, claims=(version_claim(version),))
@@ -122,22 +124,21 @@ def _as_moves(ledger: Ledger, rows: Rows) -> tuple[Move, ...]:
     )
 
 
-def _files(ledger: Ledger, policy: Policy, at: int, oldest: Day, moves: _Moves) -> tuple[FileSpec, ...]:
+def _files(
+    ledger: Ledger, policy: Policy, at: int, oldest: Day, moves: _Moves, made: tuple[MadeFile, ...]
+) -> tuple[FileSpec, ...]:
     """The files of this version. A GAEN delta is made only if its window holds something."""
     files = []
     version = ledger.version + 1
-    dumped = _last_with(ledger, "keyset", "dump")
-    if dumped is None or _new_span(at, dumped.at, policy.dump_step_seconds):
+    newest_dump = _newest_dump(ledger, made, "keyset")
+    if _is_due(ledger, newest_dump, at, policy.dump_step_seconds):
         files.append(FileSpec("keyset", "dump", 0, 0, 0, ()))
         newest_dump = version
-    else:
-        newest_dump = dumped.version
     files.append(FileSpec("keyset", "delta", _delta_from(ledger, policy, at, newest_dump), 0, 0, ()))
-    exported = _last_with(ledger, "gaen", "dump")
-    if exported is None or _new_span(at, exported.at, policy.gaen_step_seconds):
+    since = _newest_dump(ledger, made, "gaen")
+    if _is_due(ledger, since, at, policy.gaen_step_seconds):
         parts, infos = policy.gaen_records_per_part, policy.gaen_signature_infos
         files.append(FileSpec("gaen", "dump", 0, 0, parts, infos))
-        since = exported.version if exported else 0
         window = changes(ledger, since, oldest)
         if len(window.additions) or len(window.removals) or _change_something(ledger, moves):
             files.append(FileSpec("gaen", "delta", since, 0, parts, infos))
@@ -152,15 +153,15 @@ def _change_something(ledger: Ledger, moves: _Moves) -> bool:
     return dict(before) != dict(after)
 
 
-def _new_span(at: int, last: int, seconds: int) -> bool:
-    return at // seconds > last // seconds
+def _newest_dump(ledger: Ledger, made: tuple[MadeFile, ...], profile: str) -> int:
+    """The version of the newest dump that phones can be told of; 0 if there is none."""
+    files = chain(reversed(made), reversed(ledger.made))
+    return next((file.to_version for file in files if (file.profile, file.kind) == (profile, "dump")), 0)
 
 
-def _last_with(ledger: Ledger, profile: str, kind: str) -> Version | None:
-    for version in reversed(ledger.versions):
-        if any(spec.profile == profile and spec.kind == kind for spec in version.files):
-            return version
-    return None
+def _is_due(ledger: Ledger, last: int, at: int, seconds: int) -> bool:
+    """Whether `at` is in a later span of so many seconds than version `last`; version 0 made nothing."""
+    return not last or at // seconds > ledger.versions[last - 1].at // seconds
 
 
 def _delta_from(ledger: Ledger, policy: Policy, at: int, newest_dump: int) -> int:

@@ -11,7 +11,7 @@ from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Unavailable
 from tocsin.model.events import Event
 from tocsin.model.ports import DayKeys
-from tocsin.model.times import KEPT_DAYS, Instant, day_of
+from tocsin.model.times import KEPT_DAYS, Day, Instant, day_of
 
 Read = Callable[[int], list[StoredEvent]]
 """One page of the events behind a sequence: `Journal.read` or `Group.read`."""
@@ -33,6 +33,8 @@ class Follower:
         Raises as `read` does; `UnknownKind` for an event that only a newer version knows; `Invalid` for a content
         that does not open. The ledger then holds what came before.
         """
+        if self._is_key_back():
+            self.forget()
         while page := read(self.ledger.sequence):
             for stored in page:
                 event = open_event(self._day_keys, stored)
@@ -62,9 +64,14 @@ class Follower:
         """Raises `Unavailable` if the key of a day is missing that is too young to have been destroyed.
 
         A report that can't be read must not pass for one that is erased: its keys would silently leave the public
-        set, and its reporter would be told that there is nothing to withdraw. The ledger is read anew next time.
+        set, and its reporter would be told that there is nothing to withdraw. Once the key is back, the next reading
+        starts from event 1.
         """
         lost = sorted(day for day in self.ledger.sealed_days if day_of(now) < day + KEPT_DAYS)
         if lost:
-            self.forget()
-            raise Unavailable(f"the day key {lost[0]} is missing from the key folder: restore it from its backup")
+            raise Unavailable(f"the day key {lost[-1]} is missing from the key folder: restore it from its backup")
+
+    def _is_key_back(self) -> bool:
+        """Whether the key of the youngest day is there by now whose content could not be opened."""
+        sealed = self.ledger.sealed_days
+        return bool(sealed) and self._day_keys.day_key(Day(max(sealed))) is not None

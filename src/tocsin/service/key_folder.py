@@ -60,17 +60,19 @@ class KeyFolder:
         return keys
 
     def make_days_ahead(self, today: Day) -> None:
-        """Makes the day keys of today and the next days, behind those that there are. Safe beside other processes.
+        """Makes the day keys of the next days that are not there, and today's. Safe beside other processes.
 
-        A gap is not filled: keys are made in order, so a missing one was lost, and with a new one what was sealed by it
-        could never be opened again once it is found. Keys of a later time do not count: a clock was wrong once.
+        Today's is not made if a later one is there: keys are made in order, so it was lost, and with a new one what was
+        sealed by it could never be opened again once it is found. Nothing is sealed by a key whose day is to come: a
+        gap there is filled; a clock may have been ahead once.
         """
         self._day_keys.clear()  # a key that was destroyed is to be forgotten
         last = today + DAYS_AHEAD
-        made = [int(name) for name in _names(self.folder / "days") if name.isdigit()]
-        newest = max((day for day in made if day <= last), default=0)
-        for day in range(max(today, newest + 1), last + 1):
-            _write_new(self._day_path(Day(day)), secrets.token_bytes(SECRET_BYTES))
+        made = {int(name) for name in _names(self.folder / "days") if name.isdigit()}
+        in_order = max((day for day in made if day <= last), default=0)
+        for day in range(today if in_order < today else today + 1, last + 1):
+            if day not in made:
+                _write_new(self._day_path(Day(day)), secrets.token_bytes(SECRET_BYTES))
 
     def day_key(self, day: Day) -> bytes | None:
         """The 32-byte key of that UTC day, or None if it is not made yet, lost or destroyed."""

@@ -2,7 +2,7 @@
 
 The steps, and what a crash right after each leaves behind:
 
-1. fold to every version that is decided and not out; build, sign and release it: the bucket's older head, mended here
+1. a version that is decided and not out is built, signed and released: the bucket's older head, mended here
 2. plan the next version: nothing
 3. append `published`, unless a correction overtook the plan (then plan again): a version decided and not out, as in 1
 4. fold it, build, sign, release: as in 1
@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from tocsin.journal.encoding import NewEvent, decode_body
 from tocsin.journal.port import Group, Journal
+from tocsin.ledger.queries import is_whole
 from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.events import Draft, MadeFile, Published
@@ -90,70 +91,63 @@ class Publisher:
         self._mend()  # 1
         while self._decide():  # 2 and 3
             self._mend()  # 4
-        return self.ledger.version
+        return self._released().version
 
     def _mend(self) -> None:
-        """Releases, in turn, each version that the journal decided and the bucket does not have."""
+        """Puts out the newest version that the journal decided, if the bucket does not have it.
+
+        A bucket that is further behind is new or was set back: it gets the files in force first, and no older head. A
+        version whose content is erased by now can't be made any more: the next one takes its place.
+        """
+        out = self._catch_up()
+        while out.version < self.ledger.version and is_whole(self.ledger):
+            if out.version + 1 < self.ledger.version:
+                self._put_files_in_force(out.version)
+            self._release(out)
+            out = self._catch_up()
+
+    def _catch_up(self) -> Released:
+        """The head of the bucket, with the ledger at the journal's tip. Raises for what nothing may be put out over."""
         out = self._released()
-        if out.leaf is None:
-            self._fill_new_bucket()
-            out = self._released()
-        self._refuse_foreign(out)
-        if self.ledger.version > out.version + 1:
-            self._follower.forget()  # another bucket than the one this ledger was followed for
-        elif self.ledger.version == out.version + 1:
-            out = self._release(out)  # its release failed, or it was met while the journal's tip was held
-        for event in self._follower.follow(self._journal.read):
-            if not isinstance(event.body, Published):
-                continue
-            if event.body.version > out.version:
-                self._follower.refuse_lost_keys(self._clock.now())
-                out = self._release(out)
-            self._refuse_foreign(out)
+        self._follower.catch_up(self._journal.read)
         self._follower.refuse_lost_keys(self._clock.now())
         if out.version > self.ledger.version:
             raise Invalid("the bucket has a version that the journal does not know: is this the right journal?")
+        self._refuse_foreign(out)
+        return out
 
-    def _fill_new_bucket(self) -> None:
-        """Makes the files in force for a bucket that has no head, and releases the newest version; no older head.
+    def _put_files_in_force(self, behind: int) -> None:
+        """Makes the files that the newest version names, for a bucket whose head is at version `behind`.
 
-        Files whose keys are erased by now can't be made again and are left out: phones of that age take the dump.
+        Those whose keys are erased by now can't be made again and are left out: phones of that age take the dump. The
+        ledger then stands at the newest version.
         """
-        self._follower.catch_up(self._journal.read)
-        self._follower.refuse_lost_keys(self._clock.now())
-        newest = self.ledger.version
-        if newest == 0:
-            return
-        wanted = versions_in_force(self.ledger)
+        newest, wanted = self.ledger.version, versions_in_force(self.ledger)
         self._follower.forget()
         for event in self._follower.follow(self._journal.read):
-            if not isinstance(event.body, Published) or event.body.version not in wanted:
+            if not isinstance(event.body, Published):
                 continue
             if event.body.version == newest:
-                self._release(Released(None, None))
                 return
-            with suppress(Invalid):  # it does not lead to its digest: erased
+            if event.body.version in wanted and event.body.version > behind and is_whole(self.ledger):
                 put(sign(build(self.ledger), self._signing_keys).objects, self._bucket)
 
     def _refuse_foreign(self, out: Released) -> None:
         """The head names the event that decided it: if it is another one here, this is another journal."""
-        if out.leaf is None or not 0 < out.version <= self.ledger.version:
-            return
-        if self.ledger.versions[out.version - 1].digest != out.leaf.journal:
+        if out.leaf is not None and self.ledger.versions[out.version - 1].digest != out.leaf.journal:
             raise Invalid("the bucket's head comes from another journal than this: nothing is published over it")
 
-    def _release(self, before: Released) -> Released:
-        """Releases the newest version of the ledger over the head `before`; returns the head that is then there."""
+    def _release(self, before: Released) -> None:
+        """Releases the newest version of the ledger over the head `before`, unless another publisher has."""
         version = self.ledger.versions[-1]
         built = build(self.ledger)
         signed = sign(built, self._signing_keys)
         try:
             new = release(signed, self._bucket, before)
         except Refused as refusal:
-            after = self._released()
-            if refusal.code != "already_released" or after.version < version.version:
+            if refusal.code != "already_released" or self._released().version < version.version:
                 raise
-            return after  # another publisher made the same bytes a moment earlier
+            return  # another publisher made the same bytes a moment earlier
         self._made = (version.version, built.made)
         out = Out(
             version=version.version,
@@ -167,7 +161,6 @@ class Publisher:
         )
         with suppress(OSError, ValueError):  # a terminal or pipe that is gone must not stop what comes next
             self._told(out)
-        return self._released()
 
     def _released(self) -> Released:
         return released(self._bucket, self._signing_keys.head_verifier)
@@ -186,9 +179,11 @@ class Publisher:
             except _Overtaken:
                 self._mend()
         with self._journal.group(self._clock.now()) as group:
-            for event in self._follower.follow(group.read):
-                if isinstance(event.body, Published):
-                    return True  # it is to be released before anything else is folded
+            before = self.ledger.version
+            self._follower.catch_up(group.read)
+            self._follower.refuse_lost_keys(self._clock.now())
+            if self.ledger.version != before:
+                return True  # it is to be released before the next one is decided
             draft = self._plan()
             if draft is None:
                 return False
@@ -197,8 +192,8 @@ class Publisher:
 
     def _plan(self) -> Draft | None:
         version = self.ledger.version
-        if self._made[0] != version:  # another publisher released it
-            self._made = (version, build(self.ledger).made)
+        if self._made[0] != version:  # another publisher released it, or nobody can any more
+            self._made = (version, build(self.ledger).made if version and is_whole(self.ledger) else ())
         return plan(self.ledger, self._policy, self._clock.now(), self._journal.tip().term, self._made[1])
 
     def _refuse_overtaken(self, group: Group) -> None:
