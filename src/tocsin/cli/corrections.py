@@ -1,6 +1,6 @@
 """Taking back: `tocsin revoke`, `rollback`, `reinstate`, `pause`, `resume`. Each demands a reason."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Group, Parameter
 from cyclopts.validators import LimitedChoice
@@ -13,6 +13,7 @@ from tocsin.rules import corrections
 from tocsin.service.deployment import Deployment
 
 _TARGET = Group("Target (one of)", validator=LimitedChoice(1, 1))
+_KEYS_LEAVE: Final = "Keys that are public leave with the next version."
 
 
 def revoke(
@@ -155,22 +156,22 @@ def resume(*, why: Why, options: ActOptions = DEFAULT_OPTIONS, terminal: InTermi
 
 def _tell_revoked(deployment: Deployment, event: Event) -> Outcome:
     assert isinstance(event.body, Revoked)
-    reach = (
-        "from now on" if event.body.since >= event.sequence else f"with its reports from event {event.body.since:,} on"
-    )
-    return _objection(event, f"{_named(event.body.target)} cut off, {reach}.")
+    named, since = _named(event.body.target), event.body.since
+    if since >= event.sequence:
+        return _objection(event, f"{named} cut off, from now on.", "Reports made before stay: --since takes them back.")
+    return _objection(event, f"{named} cut off, with its reports from event {since:,} on.", _KEYS_LEAVE)
 
 
 def _tell_rolled_back(deployment: Deployment, event: Event) -> Outcome:
     assert isinstance(event.body, RolledBack)
-    return _objection(event, f"{counted(len(event.body.reports), 'report')} rolled back.")
+    return _objection(event, f"{counted(len(event.body.reports), 'report')} rolled back.", _KEYS_LEAVE)
 
 
-def _objection(event: Event, done: str) -> Outcome:
+def _objection(event: Event, done: str, effect: str) -> Outcome:
     return Outcome(
         (
             f"Event {event.sequence:,}: {done}",
-            "Keys that are public leave with the next version.",
+            effect,
             f"The way back: tocsin reinstate {event.sequence} --why REASON",
         )
     )

@@ -45,7 +45,7 @@ def main(
 ) -> None:
     """Show the whole way, once: a card, a report, a publication, a match, and how a report is taken back.
 
-    Takes about half a minute, needs nothing and leaves nothing behind (unless --keep). Its clock is
+    Takes some seconds, needs nothing and leaves nothing behind (unless --keep). Its clock is
     its own; it listens on a free port of this machine only.
 
     Example: tocsin demo

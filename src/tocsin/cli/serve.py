@@ -5,6 +5,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Annotated
+
+from cyclopts import Parameter
+from cyclopts.validators import Number
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, opened
 from tocsin.cli.publish import version_line
@@ -16,7 +20,13 @@ from tocsin.service.serve import PublisherLoop
 from tocsin.web.server import running_server
 
 
-def serve(*, data: Data = DEFAULT_DATA, host: str | None = None, port: int | None = None, terminal: InTerminal) -> None:
+def serve(
+    *,
+    data: Data = DEFAULT_DATA,
+    host: str | None = None,
+    port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65535))] = None,
+    terminal: InTerminal,
+) -> None:
     """Take reports, hand out the public files and publish, until stopped by Ctrl-C or SIGTERM.
 
     It prints a line for each version. Other commands may be used meanwhile: what they do is seen

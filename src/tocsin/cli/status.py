@@ -197,7 +197,10 @@ def _warnings(
 ) -> tuple[str, ...]:
     found = []
     if not day_keys.today:
-        found.append("There is no day key for today: reports are refused until `tocsin serve` runs.")
+        found.append(
+            "There is no day key for today: reports are refused. Run `tocsin serve`, which makes what comes next; "
+            "if that changes nothing, a key file is lost: restore it."
+        )
     elif day_keys.days_ahead < DAYS_AHEAD - 1:
         found.append(f"Day keys reach {day_keys.days_ahead} days ahead only: `tocsin serve` makes them.")
     if versions.out < versions.decided:
