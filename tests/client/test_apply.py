@@ -22,6 +22,7 @@ def test_application_is_that_of_the_page(case: dict[str, Any]) -> None:
     applied = apply_delta(records(case["records"]), delta)
     assert applied.tobytes() == records(case["result"]).tobytes()
     assert applied.dtype == RECORD
+    assert set_digest(delta.region, applied) == delta.set_digest
     assert apply_delta(applied, delta).tobytes() == applied.tobytes()
 
 
