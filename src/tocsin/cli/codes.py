@@ -198,7 +198,9 @@ def _tell_issued(deployment: Deployment, event: Event) -> Outcome:
     assert isinstance(event.body, BatchIssued)
     body = event.body
     cards = _cards(body, deployment.keys)
-    kind = "training card" if body.code_kind == CodeKind.TRAINING else "card"
+    kind, use = "card", f"They work once the provider has them and you run: tocsin codes activate {body.batch}"
+    if body.code_kind == CodeKind.TRAINING:
+        kind, use = "training card", "They are for practice: no server takes them."
     until = utc(body.valid_until * QUARTER_SECONDS)
     return Outcome(
         lines=(
@@ -207,7 +209,7 @@ def _tell_issued(deployment: Deployment, event: Event) -> Outcome:
             "  serial  code",
             *(f"  {serial:>6}  {code}" for serial, code in enumerate(cards)),
             "",
-            f"They work once the provider has them and you run: tocsin codes activate {body.batch}",
+            use,
             "They are stored nowhere else: keep this text as safe as the cards.",
         ),
         fields={"cards": [{"serial": serial, "code": code} for serial, code in enumerate(cards)]},
