@@ -2,15 +2,13 @@
 
 import base64
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from tests.service.journals import Meddled
-from tests.sites import PROMPT, FixedClock, Site, by, drawn, report
+from tests.sites import PROMPT, Site, by, drawn, report
 from tocsin.client.calls import decoy_call, make_report, track_call, tracking_id, withdraw_call
 from tocsin.formats.wire import ANSWER_BYTES, decode_answer
 from tocsin.journal.encoding import decode_body
@@ -36,18 +34,6 @@ from tocsin.rules import corrections, intake
 from tocsin.rules.issuance import BatchRequest, add_provider, issue_batch
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.perform import Arrival, Performer
-
-
-@pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
-
-
-@pytest.fixture
-def site(tmp_path: Path, clock: FixedClock) -> Iterator[Site]:
-    made = Site(tmp_path / "site", clock)
-    yield made
-    made.deployment.close()
 
 
 @pytest.fixture

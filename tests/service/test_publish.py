@@ -1,14 +1,14 @@
 """The publisher among others: overtaken, interrupted, beside its like, over a bucket that changes under it (row P7)."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from tests.service.journals import Meddled
-from tests.sites import MORNING, PROMPT, FixedClock, Site, by
+from tests.sites import MORNING, PROMPT, Site, by
 from tocsin.client.state import SyncState
 from tocsin.client.sync import sync
 from tocsin.client.trust import parse_trust
@@ -45,18 +45,6 @@ class Failing(FolderBucket):
     def replace(self, name: str, data: bytes, expected: bytes | None) -> bool:
         self._burn()
         return super().replace(name, data, expected)
-
-
-@pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
-
-
-@pytest.fixture
-def site(tmp_path: Path, clock: FixedClock) -> Iterator[Site]:
-    made = Site(tmp_path / "site", clock)
-    yield made
-    made.deployment.close()
 
 
 def publisher_of(

@@ -3,19 +3,18 @@
 import asyncio
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.service.journals import Meddled
 from tests.sites import MORNING, FixedClock, Site, report
 from tocsin.client.calls import decoy_call
 from tocsin.client.state import SyncState
 from tocsin.client.sync import sync
 from tocsin.client.trust import parse_trust
 from tocsin.formats.wire import decode_answer
-from tocsin.journal.port import Group, Journal
+from tocsin.journal.port import Group
 from tocsin.ledger import columns
 from tocsin.ledger.columns import Columns
 from tocsin.ledger.fold import fold
@@ -24,18 +23,14 @@ from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Event, Reported
 from tocsin.model.policy import Policy
-from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of, floor_quarter
+from tocsin.model.times import DAY_SECONDS, Day, day_of, floor_quarter
 from tocsin.service.collect import Collector
-from tocsin.service.deployment import Deployment
+from tocsin.service.deployment import Deployment, signing_keys
 from tocsin.service.founding import found
 from tocsin.service.perform import Arrival, Performer
+from tocsin.service.publish import Publisher
 from tocsin.service.serve import PublisherLoop
 from tocsin.service.settings import Settings
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Site:
-    return Site(tmp_path / "site", FixedClock())
 
 
 def arrival(site: Site, body: bytes) -> Arrival:
@@ -263,42 +258,34 @@ def test_a_terminal_that_is_gone_stops_neither_publisher_nor_loop(site: Site) ->
     loop.round()  # trouble, told to nobody
 
 
-class Interrupted:
-    """A journal that lets something happen right before a group of the publisher opens."""
-
-    def __init__(self, journal: Journal, happens: list[object]) -> None:
-        self._journal = journal
-        self._happens = happens
-        self.read = journal.read
-        self.tip = journal.tip
-
-    @contextmanager
-    def group(self, now: Instant) -> Iterator[Group]:
-        if self._happens:
-            self._happens.pop(0)()  # type: ignore[operator]
-        with self._journal.group(now) as group:
-            yield group
-
-
 def test_a_version_met_while_the_tip_is_held_is_released_first(site: Site) -> None:
     """Two plans are overtaken; then another publisher decides a version and dies before it is out."""
     deployment = site.deployment
-    pending = [site.report(f"phone {serial}", serial) for serial in range(2)]
+    for serial in range(2):
+        site.report(f"phone {serial}", serial)
     site.clock.wait(900)
     other = deployment.publisher()
-    assert len(pending) == 2
 
     def decide_and_die() -> None:
         other._mend()
         assert other._decide()
 
-    happens = [lambda: site.withdraw("phone 0"), lambda: site.withdraw("phone 1"), decide_and_die]
-    deployment.journal, journal = Interrupted(deployment.journal, list(happens)), deployment.journal  # type: ignore[assignment]
+    journal = Meddled(
+        deployment.journal, lambda: site.withdraw("phone 0"), lambda: site.withdraw("phone 1"), decide_and_die
+    )
     out: list[int] = []
-    publisher = deployment.publisher(lambda version: out.append(version.version))
+    publisher = Publisher(
+        journal,
+        deployment.keys,
+        site.clock,
+        deployment.settings.policy,
+        deployment.bucket,
+        signing_keys(deployment.settings, deployment.keys),
+        lambda version: out.append(version.version),
+    )
     assert publisher.publish() == 1
     assert out == [1], "the version of the dead publisher went out"
-    deployment.journal = journal
+    assert not journal.first, "all three happened"
 
 
 def test_a_new_bucket_never_shows_an_older_head(site: Site) -> None:

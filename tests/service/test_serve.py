@@ -29,11 +29,6 @@ class FailingBucket(FolderBucket):
 
 
 @pytest.fixture
-def clock() -> FixedClock:
-    return FixedClock()
-
-
-@pytest.fixture
 def site(tmp_path: Path, clock: FixedClock) -> Iterator[Site]:
     made = Site(tmp_path / "deployment", clock)
     made.deployment.bucket = FailingBucket(made.deployment.folders.bucket)
