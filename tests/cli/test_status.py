@@ -6,7 +6,7 @@ from tocsin.cli.status import NOT_YET
 from tocsin.cli.terminal import REPLACEMENT, clean
 from tocsin.journal.encoding import NewEvent
 from tocsin.model.events import ProviderAdded
-from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
 from tocsin.stores.folder import FolderBucket
 
 
@@ -62,6 +62,18 @@ def test_it_warns_of_stale_heads_and_missing_day_keys(run: Run, site: Site, cloc
     assert any("stale" in warning for warning in warnings)
     assert any("no day key for today" in warning for warning in warnings)
     assert "MISSING" in run("status").out
+
+
+def test_a_lost_day_key_is_named_with_what_it_stops(run: Run, site: Site, clock: FixedClock) -> None:
+    days, today = site.deployment.folders.keys / "days", day_of(clock.now())
+    (days / str(today)).rename(days.parent / "away")
+    [warning] = run("status", "--json").json["warnings"]
+    assert f"days/{today} " in warning and "restore" in warning and "503" in warning
+    (days.parent / "away").rename(days / str(today))
+    site.report("one", 0)
+    (days / str(today)).unlink()
+    clock.wait(DAY_SECONDS)
+    assert run("status", "--json").json["day_keys"] == {"today": True, "days_ahead": 6, "lost": [today]}
 
 
 def test_it_says_what_this_version_does_not_do(run: Run, site: Site) -> None:

@@ -128,3 +128,18 @@ def test_it_starts_and_stops(site: Site, clock: FixedClock) -> None:
     watched.loop.start()
     watched.loop.stop()
     assert watched.versions in ([], [1])
+
+
+def test_a_lost_key_of_today_is_told_by_the_first_round_until_it_is_back(site: Site, clock: FixedClock) -> None:
+    """Publishing is well without it: a server that takes no report must not look healthy."""
+    today = site.deployment.keys.folder / "days" / str(day_of(clock.now()))
+    key = today.read_bytes()
+    today.unlink()
+    watched = Watched(site)
+    assert watched.loop.round() == RETRY_SECONDS
+    [trouble] = watched.trouble
+    assert trouble is not None and today.name in trouble and "restore" in trouble and "503" in trouble
+    today.touch(mode=0o600)
+    today.write_bytes(key)
+    assert watched.loop.round() == 60
+    assert watched.trouble == [trouble, None]

@@ -64,9 +64,9 @@ def _publisher_loop(deployment: Deployment, terminal: Terminal) -> PublisherLoop
 
     def told_trouble(sentence: str | None) -> None:
         if sentence is None:
-            terminal.line("Publishing goes on.")
+            terminal.line("That trouble is over: all goes on.")
         else:
-            terminal.warn(f"publishing: {sentence}. It is tried again every few seconds.")
+            terminal.warn(f"{sentence}. It is tried again every few seconds.")
 
     publisher = deployment.publisher(told)
     return PublisherLoop(

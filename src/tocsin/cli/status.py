@@ -12,6 +12,7 @@ from tocsin.ledger.state import Ledger, Revocation
 from tocsin.model.times import QUARTER_SECONDS, Day, Instant, day_of
 from tocsin.publication.release import released
 from tocsin.service.deployment import Deployment, head_verifier
+from tocsin.service.follow import lost_days
 from tocsin.service.key_folder import DAYS_AHEAD, KeyFolder
 
 NOT_YET: Final = (
@@ -71,10 +72,11 @@ class Versions(Struct, frozen=True):
 
 
 class DayKeys(Struct, frozen=True):
-    """The key of today, and until when keys are there without a gap (UTC days as dates)."""
+    """Whether today's key is there, how many days ahead there are keys without a gap, and the UTC days of lost keys."""
 
     today: bool
     days_ahead: int
+    lost: tuple[int, ...]
 
 
 class Status(Struct, frozen=True):
@@ -115,7 +117,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
     performer.catch_up()
     ledger, settings = performer.ledger, deployment.settings
     versions = _versions(deployment, ledger, now)
-    day_keys = _day_keys(deployment.keys, day_of(now))
+    day_keys = _day_keys(deployment.keys, ledger, now)
     return Status(
         region=settings.region,
         origin=settings.origin,
@@ -185,22 +187,30 @@ def _versions(deployment: Deployment, ledger: Ledger, now: Instant) -> Versions:
     )
 
 
-def _day_keys(keys: KeyFolder, today: Day) -> DayKeys:
+def _day_keys(keys: KeyFolder, ledger: Ledger, now: Instant) -> DayKeys:
+    today = day_of(now)
     ahead = 0
     while keys.has_day_key(Day(today + ahead + 1)):
         ahead += 1
-    return DayKeys(keys.has_day_key(today), ahead)
+    there = keys.has_day_key(today)
+    lost = set(lost_days(ledger, now))
+    if ahead and not there:  # keys are made in order
+        lost.add(today)
+    return DayKeys(there, ahead, tuple(sorted(lost)))
 
 
 def _warnings(
     versions: Versions, day_keys: DayKeys, now: Instant, step_seconds: int, freshness_seconds: int
 ) -> tuple[str, ...]:
     found = []
-    if not day_keys.today:
+    if day_keys.lost:
+        named = ", ".join(f"days/{day}" for day in day_keys.lost)
         found.append(
-            "There is no day key for today: reports are refused. Run `tocsin serve`, which makes what comes next; "
-            "if that changes nothing, a key file is lost: restore it."
+            f"A day key is lost: restore {named} of the key folder from its backup. Until then every report is"
+            " answered 503, and if it sealed a report nothing is published."
         )
+    if not day_keys.today and day_of(now) not in day_keys.lost:
+        found.append("There is no day key for today: reports are answered 503. `tocsin serve` makes it.")
     elif day_keys.days_ahead < DAYS_AHEAD - 1:
         found.append(f"Day keys reach {day_keys.days_ahead} days ahead only: `tocsin serve` makes them.")
     if versions.out < versions.decided:

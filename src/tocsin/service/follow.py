@@ -67,11 +67,15 @@ class Follower:
         set, and its reporter would be told that there is nothing to withdraw. Once the key is back, the next reading
         starts from event 1.
         """
-        lost = sorted(day for day in self.ledger.sealed_days if day_of(now) < day + KEPT_DAYS)
-        if lost:
+        if lost := lost_days(self.ledger, now):
             raise Unavailable(f"the day key {lost[-1]} is missing from the key folder: restore it from its backup")
 
     def _is_key_back(self) -> bool:
         """Whether the key of the youngest day is there by now whose content could not be opened."""
         sealed = self.ledger.sealed_days
         return bool(sealed) and self._day_keys.day_key(Day(max(sealed))) is not None
+
+
+def lost_days(ledger: Ledger, now: Instant) -> list[Day]:
+    """The days, ascending, whose content could not be opened and is too young to have been erased."""
+    return [Day(day) for day in sorted(ledger.sealed_days) if day_of(now) < day + KEPT_DAYS]

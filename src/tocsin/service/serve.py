@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from tocsin.model.errors import TocsinError
+from tocsin.model.errors import TocsinError, Unavailable
 from tocsin.model.ports import Clock
 from tocsin.model.times import day_of
 from tocsin.service.key_folder import KeyFolder
@@ -84,7 +84,14 @@ class PublisherLoop:
             self._stopped.wait(self.round())
 
     def _make_day_keys(self) -> None:
-        self._keys.make_days_ahead(day_of(self._clock.now()))
+        """Raises `Unavailable` while today's is lost: publishing may be well then, and no report is taken."""
+        today = day_of(self._clock.now())
+        self._keys.make_days_ahead(today)
+        if not self._keys.has_day_key(today):
+            raise Unavailable(
+                f"the day key {today}, today's, is missing from the key folder: restore it from its backup;"
+                " until then every report is answered 503"
+            )
 
     def _publish(self) -> None:
         self._publisher.publish()
