@@ -13,12 +13,10 @@ from cyclopts import Parameter
 from msgspec import Struct
 
 from tocsin.cli.reading import read_request_id
+from tocsin.cli.repeating import done_before
 from tocsin.cli.terminal import Terminal
-from tocsin.journal.content import open_event
-from tocsin.journal.port import ClaimTaken, Journal
+from tocsin.journal.port import ClaimTaken
 from tocsin.ledger.state import Ledger
-from tocsin.model.claims import Claim
-from tocsin.model.errors import Refused
 from tocsin.model.events import Body, Draft, Event
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
@@ -77,6 +75,13 @@ class Acted(Struct, frozen=True, eq=False):
     repeated: bool
 
 
+class Rehearsed(Struct, frozen=True, eq=False):
+    """An act that would be recorded now, and what it would change."""
+
+    draft: Draft
+    effect: Effect
+
+
 @contextmanager
 def opened(data: Path, clock: Clock) -> Iterator[Deployment]:
     """The deployment in the folder `data`, let go of at the end."""
@@ -87,41 +92,43 @@ def opened(data: Path, clock: Clock) -> Iterator[Deployment]:
         deployment.close()
 
 
-def act(deployment: Deployment, options: ActOptions, why: str, kind: type[Body], decide: Decide) -> Acted:
-    """Records what `decide` says, an event of `kind`; or finds it recorded under the same request ID.
+def act(deployment: Deployment, options: ActOptions, why: str, decide: Decide) -> Acted:
+    """Records what `decide` says; or finds it recorded under the same request ID.
 
-    Raises what the rule raises, and `Refused` if the request ID was used for another kind of act.
+    Raises what the rule raises, and `Refused` if the request ID was used for another act.
     """
     by = _attribution(options, why)
     rule = _bound(deployment, decide, by)
-    recorded = _recorded(deployment, by.claim)
+    recorded = done_before(deployment, rule, by.claim)
     if recorded is None:
         try:
             return Acted(deployment.performer().act(rule), repeated=False)
         except ClaimTaken:  # the same command, a moment ago and beside this one
-            recorded = _recorded(deployment, by.claim)
+            recorded = done_before(deployment, rule, by.claim)
             if recorded is None:
                 raise
-    if not isinstance(recorded.body, kind):
-        raise Refused("request_id_used", "This request ID belongs to another act: draw one anew for each act.")
     return Acted(recorded, repeated=True)
 
 
-def rehearse(deployment: Deployment, options: ActOptions, why: str, decide: Decide) -> tuple[Draft, Effect]:
-    """What `act` would record now, and what that would change."""
+def rehearse(deployment: Deployment, options: ActOptions, why: str, decide: Decide) -> Event | Rehearsed:
+    """What `act` would record now, and what that would change; or the event that this very act is already."""
     by = _attribution(options, why)
+    rule = _bound(deployment, decide, by)
+    recorded = done_before(deployment, rule, by.claim)
+    if recorded is not None:
+        return recorded
     performer = deployment.performer()
-    draft = performer.rehearse(_bound(deployment, decide, by))
-    return draft, effect(performer.ledger, draft, deployment.settings.policy, deployment.clock.now())
+    draft = performer.rehearse(rule)
+    return Rehearsed(draft, effect(performer.ledger, draft, deployment.settings.policy, deployment.clock.now()))
 
 
-def run(terminal: Terminal, options: ActOptions, why: str, kind: type[Body], decide: Decide, tell: Tell) -> None:
+def run(terminal: Terminal, options: ActOptions, why: str, decide: Decide, tell: Tell) -> None:
     """A whole command that is one act: rehearsed or recorded, then told to a person or a program."""
     with opened(options.data, terminal.clock) as deployment:
         if options.dry_run:
-            _tell_rehearsal(terminal, options, *rehearse(deployment, options, why, decide))
+            _tell_rehearsal(terminal, options, rehearse(deployment, options, why, decide))
             return
-        acted = act(deployment, options, why, kind, decide)
+        acted = act(deployment, options, why, decide)
         outcome = tell(deployment, acted.event)
     if options.json:
         head = {"dry_run": False, "repeated": acted.repeated, "sequence": acted.event.sequence}
@@ -132,12 +139,20 @@ def run(terminal: Terminal, options: ActOptions, why: str, kind: type[Body], dec
     terminal.say(*outcome.lines)
 
 
-def _tell_rehearsal(terminal: Terminal, options: ActOptions, draft: Draft, changed: Effect) -> None:
-    if options.json:
-        terminal.json({"dry_run": True, **as_json(draft.body), "effect": msgspec.to_builtins(changed)})
+def _tell_rehearsal(terminal: Terminal, options: ActOptions, rehearsed: Event | Rehearsed) -> None:
+    if isinstance(rehearsed, Event):
+        if options.json:
+            head = {"dry_run": True, "repeated": True, "sequence": rehearsed.sequence}
+            terminal.json({**head, **as_json(rehearsed.body)})
+        else:
+            terminal.say(f"A dry run: this was done before, as event {rehearsed.sequence:,}; nothing would be done.")
         return
-    terminal.say(f"A dry run: nothing is recorded. The event would be `{draft.body.kind}` with")
-    terminal.facts((f"  {name}", _shown(value)) for name, value in as_json(draft.body)["body"].items())
+    body, changed = rehearsed.draft.body, rehearsed.effect
+    if options.json:
+        terminal.json({"dry_run": True, "repeated": False, **as_json(body), "effect": changed})
+        return
+    terminal.say(f"A dry run: nothing is recorded. The event would be `{body.kind}` with")
+    terminal.facts((f"  {name}", _shown(value)) for name, value in as_json(body)["body"].items())
     if not any(msgspec.to_builtins(changed).values()):
         terminal.say("It would change no report and no public key.")
         return
@@ -174,14 +189,6 @@ def _machine_user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return f"uid {os.getuid()}"
-
-
-def _recorded(deployment: Deployment, claim: Claim) -> Event | None:
-    journal: Journal = deployment.journal
-    (sequence,) = journal.holders([claim])
-    if sequence is None:
-        return None
-    return open_event(deployment.keys, journal.read(sequence - 1, 1)[0])
 
 
 def _effect_facts(changed: Effect) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from tocsin.ledger.predicates import standing_revocations
 from tocsin.ledger.state import Batch, Ledger
 from tocsin.model.code_reading import CodeKind, CodeReading
 from tocsin.model.errors import Unavailable
-from tocsin.model.events import BatchActivated, BatchIssued, Draft, Event
+from tocsin.model.events import BatchIssued, Draft, Event
 from tocsin.model.keys import ReportType
 from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant
@@ -79,7 +79,7 @@ def issue(
         )
         return issue_batch(ledger, request, policy, now, by)
 
-    run(terminal, options, why, BatchIssued, decide, _tell_issued)
+    run(terminal, options, why, decide, _tell_issued)
 
 
 @app.command
@@ -106,7 +106,6 @@ def activate(
         terminal,
         options,
         why,
-        BatchActivated,
         lambda ledger, policy, now, by: activate_batch(ledger, batch, now, by),
         lambda deployment, event: Outcome((f"Batch {batch} is active: its codes work from now on.",)),
     )

@@ -8,7 +8,7 @@ from cyclopts.validators import LimitedChoice
 from tocsin.cli.acting import DEFAULT_OPTIONS, ActOptions, Outcome, Why, run
 from tocsin.cli.reading import read_instant, read_selection, read_serials
 from tocsin.cli.terminal import InTerminal, counted
-from tocsin.model.events import Event, Paused, Reinstated, Resumed, Revoked, RolledBack, Target
+from tocsin.model.events import Event, Revoked, RolledBack, Target
 from tocsin.rules import corrections
 from tocsin.service.deployment import Deployment
 
@@ -51,7 +51,6 @@ def revoke(
         terminal,
         options,
         why,
-        Revoked,
         lambda ledger, policy, now, by: corrections.revoke(ledger, target, since_at, now, by),
         _tell_revoked,
     )
@@ -82,7 +81,6 @@ def rollback(
         terminal,
         options,
         why,
-        RolledBack,
         lambda ledger, policy, now, by: corrections.rollback(ledger, selection, by),
         _tell_rolled_back,
     )
@@ -112,7 +110,6 @@ def reinstate(
         terminal,
         options,
         why,
-        Reinstated,
         lambda ledger, policy, now, by: corrections.reinstate(ledger, objection, by),
         lambda deployment, event: Outcome((f"Event {event.sequence:,}: objection {objection:,} no longer stands.",)),
     )
@@ -129,7 +126,6 @@ def pause(*, why: Why, options: ActOptions = DEFAULT_OPTIONS, terminal: InTermin
         terminal,
         options,
         why,
-        Paused,
         lambda ledger, policy, now, by: corrections.pause(ledger, by),
         lambda deployment, event: Outcome(
             (f"Event {event.sequence:,}: additions are paused. The way back: tocsin resume --why REASON",)
@@ -148,7 +144,6 @@ def resume(*, why: Why, options: ActOptions = DEFAULT_OPTIONS, terminal: InTermi
         terminal,
         options,
         why,
-        Resumed,
         lambda ledger, policy, now, by: corrections.resume(ledger, by),
         lambda deployment, event: Outcome((f"Event {event.sequence:,}: additions go on.",)),
     )

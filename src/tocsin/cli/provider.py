@@ -36,7 +36,7 @@ def add(
         Its name: one line, at most 80 characters.
     """
 
-    run(terminal, options, why, ProviderAdded, lambda ledger, policy, now, by: add_provider(ledger, name, by), _tell)
+    run(terminal, options, why, lambda ledger, policy, now, by: add_provider(ledger, name, by), _tell)
 
 
 def _tell(deployment: Deployment, event: Event) -> Outcome:

@@ -73,10 +73,12 @@ class Performer:
     def act(self, rule: Rule) -> Event:
         """Appends what `rule` decides, against the journal's very tip, and returns the event, durable.
 
+        The rule is told no moment before the tip's quarter-hour: so it is always one of the event's own, `recorded_at`.
         Raises what the rule raises (`Refused`), `ClaimTaken` if it was done before, `Unavailable`.
         """
         now = self._clock.now()
         with self._group(now) as group:
+            now = max(now, Instant(group.tip.recorded_at))
             return self._append(group, rule(self.ledger, now), now)
 
     def rehearse(self, rule: Rule) -> Draft:
@@ -84,7 +86,7 @@ class Performer:
         now = self._clock.now()
         self.catch_up()
         self._follower.refuse_lost_keys(now)
-        return rule(self.ledger, now)
+        return rule(self.ledger, max(now, Instant(self.ledger.recorded_at)))
 
     @contextmanager
     def _group(self, not_before: Instant) -> Iterator[Group]:

@@ -1,0 +1,61 @@
+"""A repeated command: whether the act that a request ID stands for in the journal is the very one that is asked for.
+
+An event does not hold the words of the command, but a rule is a function of the ledger, the request and the moment: the
+rule is asked again, about the ledger as it stood right before the event, and must give that event (decision 0017).
+"""
+
+import msgspec
+
+from tocsin.journal.content import open_event
+from tocsin.model.claims import Claim
+from tocsin.model.errors import Refused
+from tocsin.model.events import Body, Event
+from tocsin.model.times import QUARTER_SECONDS, Instant
+from tocsin.service.deployment import Deployment
+from tocsin.service.follow import Follower
+from tocsin.service.perform import Rule
+
+
+def done_before(deployment: Deployment, rule: Rule, request: Claim) -> Event | None:
+    """The event by which this very act is in the journal under this request ID; None if the ID is not used.
+
+    Raises `Refused` if it was used for another act. Cost: the ledger up to that event.
+    """
+    (sequence,) = deployment.journal.holders([request])
+    if sequence is None:
+        return None
+    recorded = open_event(deployment.keys, deployment.journal.read(sequence - 1, 1)[0])
+    difference = _difference(recorded.body, _decided_then(deployment, rule, recorded))
+    if difference is not None:
+        raise Refused(
+            "request_id_used",
+            f"This request ID was used for another act, event {sequence} ({recorded.body.kind}), and nothing was done"
+            f" now: {difference}. Draw an ID anew for each act.",
+        )
+    return recorded
+
+
+def _decided_then(deployment: Deployment, rule: Rule, recorded: Event) -> Body | None:
+    """What the rule says about the ledger right before `recorded`, at the end of its quarter-hour; None: it says no."""
+    before = Follower(deployment.keys)
+    for event in before.follow(deployment.journal.read):
+        if event.sequence == recorded.sequence - 1:
+            break
+    before.refuse_lost_keys(deployment.clock.now())
+    try:
+        return rule(before.ledger, Instant(recorded.recorded_at + QUARTER_SECONDS - 1)).body
+    except Refused:
+        return None
+
+
+def _difference(recorded: Body, decided: Body | None) -> str | None:
+    """What tells the two apart, without a value of either; None if nothing does."""
+    if decided is None:
+        return "this command would have been refused then"
+    if type(decided) is not type(recorded):
+        return f"this command is for a `{decided.kind}`"
+    then, now = msgspec.to_builtins(recorded), msgspec.to_builtins(decided)
+    fields = [name for name in now if now[name] != then[name]]
+    if not fields:
+        return None
+    return f"this command, or the settings since, differ in {', '.join(fields)}"
