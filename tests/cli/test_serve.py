@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.conftest import Run
+from tests.sites import FixedClock, Site
 from tocsin.cli import main
 
 _WORDS = ["--region", "xx", "--origin", "tocsin.example.org/xx", "--base-url", "http://127.0.0.1:8787"]
@@ -29,6 +31,18 @@ def test_it_serves_and_stops_cleanly(tmp_path: Path, stop: signal.Signals) -> No
         out, err = server.communicate(timeout=30)
     assert (server.returncode, err) == (0, "")
     assert out.endswith("Stopped.\n")
+
+
+@pytest.mark.parametrize(("by", "way_out"), [(-3600, "set it right"), (30 * 86_400, "--today DATE")])
+def test_it_does_not_start_with_a_clock_in_doubt(
+    site: Site, run: Run, clock: FixedClock, by: int, way_out: str
+) -> None:
+    """No day key is made by it either."""
+    keys = sorted((site.deployment.folders.keys / "days").iterdir())
+    clock.at += by
+    done = run("serve", "--port", "0")
+    assert (done.code, done.out) == (1, "") and way_out in done.err
+    assert sorted((site.deployment.folders.keys / "days").iterdir()) == keys
 
 
 @pytest.mark.parametrize("port", ["-1", "65536"])

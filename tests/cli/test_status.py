@@ -6,7 +6,7 @@ from tocsin.cli.status import NOT_YET
 from tocsin.cli.terminal import REPLACEMENT, clean
 from tocsin.journal.encoding import NewEvent
 from tocsin.model.events import ProviderAdded
-from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of, utc
 from tocsin.stores.folder import FolderBucket
 
 
@@ -62,6 +62,22 @@ def test_it_warns_of_stale_heads_and_missing_day_keys(run: Run, site: Site, cloc
     assert any("stale" in warning for warning in warnings)
     assert any("no day key for today" in warning for warning in warnings)
     assert "MISSING" in run("status").out
+
+
+def test_after_a_long_pause_it_says_how_to_go_on(run: Run, site: Site, clock: FixedClock) -> None:
+    """What every command refuses then, `publish` does once it is told the date; all others go on from there."""
+    clock.wait(30 * DAY_SECONDS)
+    today = utc(clock.at)[:10]
+    for command in (["provider", "add", "Other"], ["provider", "add", "Other", "--dry-run"], ["publish"]):
+        done = run(*command)
+        assert done.code == 1 and "--today" in done.err
+    assert "--today" in run("status").words
+    wrong = run("publish", "--today", "2026-02-16")
+    assert wrong.code == 1 and "30 days ahead" in wrong.err
+    assert run("publish", "--today", "yesterday").code == 1
+    assert run("publish", "--today", today).code == 0
+    assert run("provider", "add", "Other").code == 0
+    assert not any("--today" in warning for warning in run("status", "--json").json["warnings"])
 
 
 def test_a_lost_day_key_is_named_with_what_it_stops(run: Run, site: Site, clock: FixedClock) -> None:

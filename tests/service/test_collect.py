@@ -177,6 +177,22 @@ def test_a_disk_that_hangs_keeps_nobody_waiting(
         run(lambda loop: collector.answer(arrival(0), loop))
 
 
+def test_the_operator_hears_why_and_that_it_goes_on(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collect, "TROUBLE_SECONDS", 0)
+    told: list[str | None] = []
+    collector = Collector(stub, told.append)
+    collector.start()
+    for error in (Unavailable("no room"), Unavailable("no room"), None, None):
+        stub.error = error
+        if error is None:
+            run(lambda loop: collector.answer(arrival(0), loop))
+        else:
+            with pytest.raises(Unavailable):
+                run(lambda loop: collector.answer(arrival(0), loop))
+    collector.stop()
+    assert told == ["no room", None]
+
+
 def test_stopping_answers_all_that_wait(collector: Collector, stub: Stub) -> None:
     async def stop() -> list[bytes]:
         loop = asyncio.get_running_loop()

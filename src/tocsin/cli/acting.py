@@ -12,7 +12,7 @@ import msgspec
 from cyclopts import Parameter
 from msgspec import Struct
 
-from tocsin.cli.reading import read_request_id
+from tocsin.cli.reading import read_instant, read_request_id
 from tocsin.cli.repeating import done_before
 from tocsin.cli.terminal import Terminal
 from tocsin.journal.port import ClaimTaken
@@ -20,7 +20,7 @@ from tocsin.ledger.state import Ledger
 from tocsin.model.events import Body, Draft, Event
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
-from tocsin.model.times import Instant
+from tocsin.model.times import Instant, day_of
 from tocsin.rules.attribution import Attribution, attribution
 from tocsin.rules.preview import Effect, effect
 from tocsin.service.deployment import Deployment
@@ -36,6 +36,14 @@ class Decide(Protocol):
 Data = Annotated[Path, Parameter(name="--data", env_var="TOCSIN_DATA", help="The deployment's folder.")]
 DEFAULT_DATA = Path("tocsin-data")
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON, for a program.")]
+Today = Annotated[
+    str | None,
+    Parameter(
+        name="--today",
+        help="Today's date as another clock tells it, if this machine's is more than three days ahead of the journal"
+        " because nothing ran here for so long. Else it changes nothing.",
+    ),
+]
 Why = Annotated[str, Parameter(name="--why", help="The reason; it stays in the journal for ever.")]
 
 
@@ -83,9 +91,9 @@ class Rehearsed(Struct, frozen=True, eq=False):
 
 
 @contextmanager
-def opened(data: Path, clock: Clock) -> Iterator[Deployment]:
-    """The deployment in the folder `data`, let go of at the end."""
-    deployment = Deployment(data, clock)
+def opened(data: Path, clock: Clock, today: str | None = None) -> Iterator[Deployment]:
+    """The deployment in the folder `data`, let go of at the end. `today`: the date that a person says it is."""
+    deployment = Deployment(data, clock, None if today is None else day_of(read_instant(today)))
     try:
         yield deployment
     finally:

@@ -14,7 +14,7 @@ from tocsin.cli.acting import Json
 from tocsin.cli.fetch import fetcher, post
 from tocsin.cli.phone import Phone, Stage
 from tocsin.cli.reading import read_file
-from tocsin.cli.terminal import InTerminal, Terminal, counted, utc
+from tocsin.cli.terminal import InTerminal, Terminal, counted
 from tocsin.client.calls import (
     REPEAT_REPORT,
     WITHDRAWAL_DONE,
@@ -34,7 +34,7 @@ from tocsin.model.base64url import decode
 from tocsin.model.calls import SECRET_BYTES, Answer, KeyVerdict, SentKey, Verdict
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.keys import KEY_BYTES, MAX_KEYS, MAX_PERIOD
-from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, day_of
+from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, day_of, utc
 
 PhoneFolder = Annotated[Path, Parameter(name="--phone", help="The phone's own folder; made if it is not there.")]
 TrustFile = Annotated[Path, Parameter(name="--trust", help="The trust.json of the deployment.")]

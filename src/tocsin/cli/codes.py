@@ -7,7 +7,7 @@ from cyclopts.types import PositiveInt
 from msgspec import Struct
 
 from tocsin.cli.acting import DEFAULT_DATA, DEFAULT_OPTIONS, ActOptions, Data, Json, Outcome, Why, opened, run
-from tocsin.cli.terminal import InTerminal, counted, utc
+from tocsin.cli.terminal import InTerminal, counted
 from tocsin.codes.card import batch_key, make_card
 from tocsin.codes.hint import hint
 from tocsin.ledger.predicates import standing_revocations
@@ -17,7 +17,7 @@ from tocsin.model.errors import Unavailable
 from tocsin.model.events import BatchIssued, Draft, Event
 from tocsin.model.keys import ReportType
 from tocsin.model.policy import Policy
-from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant, utc
 from tocsin.rules.attribution import Attribution
 from tocsin.rules.issuance import BatchRequest, activate_batch, issue_batch
 from tocsin.service.codes import read_code

@@ -18,7 +18,7 @@ import numpy as np
 from cyclopts import Parameter
 
 from tocsin.cli.demo_stage import Phone, Stage
-from tocsin.cli.terminal import InTerminal, Terminal, counted, size, utc
+from tocsin.cli.terminal import InTerminal, Terminal, counted, size
 from tocsin.client.match import SIGHTING, Sightings, match
 from tocsin.formats.gaen.inspect import inspect
 from tocsin.formats.gaen.reader import decode_export, read_zip
@@ -26,7 +26,7 @@ from tocsin.journal.verify import verify
 from tocsin.model.calls import SentKey, Verdict
 from tocsin.model.errors import Invalid
 from tocsin.model.events import RolledBack, Target
-from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, Instant
+from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, Instant, utc
 from tocsin.rules import corrections
 from tocsin.rules.corrections import Selection
 

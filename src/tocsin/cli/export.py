@@ -7,12 +7,12 @@ from cyclopts import App, Parameter
 
 from tocsin.cli.acting import Json
 from tocsin.cli.reading import read_file
-from tocsin.cli.terminal import InTerminal, Terminal, size, utc
+from tocsin.cli.terminal import InTerminal, Terminal, size
 from tocsin.formats.gaen.inspect import ExportSummary, KeySummary, SignatureSummary
 from tocsin.formats.gaen.inspect import inspect as summary_of
 from tocsin.formats.gaen.signature import parse_public_key
 from tocsin.model.errors import Invalid
-from tocsin.model.times import INTERVAL_SECONDS
+from tocsin.model.times import INTERVAL_SECONDS, utc
 
 app = App(name="export", help="GAEN export files: what phones of Apple and Google download.")
 

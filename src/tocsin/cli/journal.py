@@ -3,11 +3,12 @@
 from cyclopts import App
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json
-from tocsin.cli.terminal import InTerminal, counted, utc
+from tocsin.cli.terminal import InTerminal, counted
 from tocsin.journal import sqlite
 from tocsin.journal.port import Broken
 from tocsin.journal.sqlite import Durability
 from tocsin.journal.verify import verify as prove
+from tocsin.model.times import utc
 from tocsin.service.key_folder import refuse_loose_modes
 from tocsin.service.settings import Folders
 

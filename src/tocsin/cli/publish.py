@@ -1,11 +1,12 @@
 """`tocsin publish`: what is due, once."""
 
-from tocsin.cli.acting import DEFAULT_DATA, Data, Json, opened
-from tocsin.cli.terminal import InTerminal, counted, size, utc
+from tocsin.cli.acting import DEFAULT_DATA, Data, Json, Today, opened
+from tocsin.cli.terminal import InTerminal, counted, size
+from tocsin.model.times import utc
 from tocsin.service.publish import Out
 
 
-def publish(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTerminal) -> None:
+def publish(*, data: Data = DEFAULT_DATA, today: Today = None, json: Json = False, terminal: InTerminal) -> None:
     """Publish once: finish what was left unfinished, then make the version that is due, if one is.
 
     Needed only where tocsin serve does not run; beside it, it does no harm. A version can't be
@@ -14,7 +15,7 @@ def publish(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTermin
     Example: tocsin publish
     """
     out: list[Out] = []
-    with opened(data, terminal.clock) as deployment:
+    with opened(data, terminal.clock, today) as deployment:
         publisher = deployment.publisher(out.append)
         newest = publisher.publish()
         due = publisher.ledger.versions[-1].due if newest else None

@@ -10,13 +10,14 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from tocsin.cli.acting import DEFAULT_DATA, Data, opened
+from tocsin.cli.acting import DEFAULT_DATA, Data, Today, opened
 from tocsin.cli.publish import version_line
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
 from tocsin.model.times import day_of
 from tocsin.service.deployment import Deployment
 from tocsin.service.publish import Out
 from tocsin.service.serve import PublisherLoop
+from tocsin.service.trouble import Told
 from tocsin.web.server import running_server
 
 
@@ -25,6 +26,7 @@ def serve(
     data: Data = DEFAULT_DATA,
     host: str | None = None,
     port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65535))] = None,
+    today: Today = None,
     terminal: InTerminal,
 ) -> None:
     """Take reports, hand out the public files and publish, until stopped by Ctrl-C or SIGTERM.
@@ -42,12 +44,14 @@ def serve(
     port
         The port to listen on; 0 takes a free one. Unless given: that of tocsin.toml.
     """
-    with opened(data, terminal.clock) as deployment, _stop_signals() as stopped:
+    with opened(data, terminal.clock, today) as deployment, _stop_signals() as stopped:
         settings = deployment.settings
-        deployment.keys.make_days_ahead(day_of(terminal.clock.now()))  # before the first report can come
+        deployment.keys.make_days_ahead(day_of(deployment.held_clock.now()))  # before the first report can come
         loop = _publisher_loop(deployment, terminal)
         listen = settings.host if host is None else host, settings.port if port is None else port
-        with running_server(deployment, *listen) as base_url:
+        with running_server(
+            deployment, *listen, told_trouble=_teller(terminal, "calls are answered 503: ")
+        ) as base_url:
             terminal.line(f"Region {settings.region}, serving on {base_url} (apps are told {settings.base_url})")
             terminal.line(f"A version every {span(settings.policy.step_seconds)}; stop with Ctrl-C.")
             loop.start()
@@ -62,16 +66,26 @@ def _publisher_loop(deployment: Deployment, terminal: Terminal) -> PublisherLoop
         reports = publisher.ledger.reports.count
         terminal.line(f"{version_line(out)}; {counted(reports, 'report')} so far")
 
-    def told_trouble(sentence: str | None) -> None:
+    publisher = deployment.publisher(told)
+    return PublisherLoop(
+        publisher,
+        deployment.keys,
+        deployment.held_clock,
+        deployment.settings.policy.step_seconds,
+        _teller(terminal),
+    )
+
+
+def _teller(terminal: Terminal, before: str = "") -> Told:
+    """What tells of trouble with one part of the server; `before` stands before each sentence."""
+
+    def tell(sentence: str | None) -> None:
         if sentence is None:
             terminal.line("That trouble is over: all goes on.")
         else:
-            terminal.warn(f"{sentence}. It is tried again every few seconds.")
+            terminal.warn(f"{before}{sentence.rstrip('.')}. It is tried again every few seconds.")
 
-    publisher = deployment.publisher(told)
-    return PublisherLoop(
-        publisher, deployment.keys, terminal.clock, deployment.settings.policy.step_seconds, told_trouble
-    )
+    return tell
 
 
 @contextmanager

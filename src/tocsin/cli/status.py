@@ -5,11 +5,12 @@ from typing import Final
 from msgspec import Struct
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json, opened
-from tocsin.cli.terminal import InTerminal, Terminal, counted, span, utc
+from tocsin.cli.terminal import InTerminal, Terminal, counted, span
 from tocsin.ledger.predicates import standing_reports
 from tocsin.ledger.queries import first_day, standing_objections, waiting
 from tocsin.ledger.state import Ledger, Revocation
-from tocsin.model.times import QUARTER_SECONDS, Day, Instant, day_of
+from tocsin.model.errors import Unavailable
+from tocsin.model.times import QUARTER_SECONDS, Day, Instant, day_of, utc
 from tocsin.publication.release import released
 from tocsin.service.deployment import Deployment, head_verifier
 from tocsin.service.follow import lost_days
@@ -130,7 +131,10 @@ def _status(deployment: Deployment, now: Instant) -> Status:
         objections=tuple(_objection(ledger, sequence, kind) for sequence, kind in standing_objections(ledger).items()),
         versions=versions,
         day_keys=day_keys,
-        warnings=_warnings(versions, day_keys, now, settings.policy.step_seconds, settings.policy.freshness_seconds),
+        warnings=(
+            *_clock_warning(deployment),
+            *_warnings(versions, day_keys, now, settings.policy.step_seconds, settings.policy.freshness_seconds),
+        ),
     )
 
 
@@ -197,6 +201,14 @@ def _day_keys(keys: KeyFolder, ledger: Ledger, now: Instant) -> DayKeys:
     if ahead and not there:  # keys are made in order
         lost.add(today)
     return DayKeys(there, ahead, tuple(sorted(lost)))
+
+
+def _clock_warning(deployment: Deployment) -> tuple[str, ...]:
+    try:
+        deployment.held_clock.now()
+    except Unavailable as error:
+        return (f"Nothing is recorded: {error}.",)
+    return ()
 
 
 def _warnings(

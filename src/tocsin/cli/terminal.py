@@ -5,7 +5,6 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TextIO
 
 import msgspec
@@ -76,15 +75,6 @@ def clean(text: str) -> str:
     True
     """
     return "".join(character if character.isprintable() else REPLACEMENT for character in text)
-
-
-def utc(at: int) -> str:
-    """An instant in UTC seconds, to the minute.
-
-    >>> utc(1_600_000_200)
-    '2020-09-13 12:30 UTC'
-    """
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def span(seconds: int) -> str:

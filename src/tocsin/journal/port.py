@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from tocsin.journal.encoding import NO_DIGEST, NewEvent, StoredEvent
 from tocsin.model.claims import Claim
-from tocsin.model.errors import Invalid, Refused
-from tocsin.model.times import Instant
+from tocsin.model.errors import Invalid, Refused, Unavailable
+from tocsin.model.times import Instant, utc
 
 DEADLINE_SECONDS: Final = 2.0
 """How long a group waits for its turn before its callers are told that the journal is away."""
@@ -35,6 +35,16 @@ class Tip(Struct, frozen=True):
     def moved_to(self, event: StoredEvent) -> "Tip":
         """The tip when `event` is the last one."""
         return Tip(event.sequence, event.digest, event.recorded_at, self.term, self.beats)
+
+
+def refuse_lag(now: Instant, tip: Tip) -> None:
+    """Raises `Unavailable` if a machine whose clock says `now` may not append behind `tip`. Every engine asks this."""
+    if now + MAX_CLOCK_LAG_SECONDS < tip.recorded_at:
+        raise Unavailable(
+            f"this machine's clock is over five minutes behind the journal, whose last event is of"
+            f" {utc(tip.recorded_at)}: set it right; if it is right, a clock was ahead then, and nothing can be"
+            " recorded before that time has come"
+        )
 
 
 class ClaimTaken(Refused):

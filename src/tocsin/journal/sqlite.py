@@ -19,11 +19,11 @@ from tocsin.journal.encoding import NewEvent, StoredEvent, number_event, sorted_
 from tocsin.journal.port import (
     DEADLINE_SECONDS,
     FIRST_TERM,
-    MAX_CLOCK_LAG_SECONDS,
     PAGE_EVENTS,
     Broken,
     ClaimTaken,
     Tip,
+    refuse_lag,
 )
 from tocsin.journal.sqlite_connection import FOREIGN, TRANSLATED, connect, create_file, file_identity, in_our_words
 from tocsin.journal.turn import turn
@@ -184,8 +184,7 @@ class SqliteGroup:
             last = connection.execute(_LAST).fetchone() or (0, self._tip.digest)
         if last != (self._tip.sequence, self._tip.digest):
             raise Broken(max(self._tip.sequence, 1), "the tip and the last event do not agree; verify the journal")
-        if now + MAX_CLOCK_LAG_SECONDS < self._tip.recorded_at:
-            raise Unavailable("This machine's clock is behind the journal by over five minutes: set it right.")
+        refuse_lag(now, self._tip)
         self._recorded_at = max(floor_quarter(now), self._tip.recorded_at)
 
     @property

@@ -4,6 +4,7 @@ Times are plain integers whose unit is in the name: ``_at`` UTC seconds, ``_day`
 GAEN's ten minutes since 1970. No clock is read here.
 """
 
+from datetime import UTC, datetime
 from typing import Final, NewType
 
 Instant = NewType("Instant", int)
@@ -43,3 +44,15 @@ def day_of(at: int) -> Day:
 def day_start(day: int) -> Instant:
     """The first second of a UTC day."""
     return Instant(day * DAY_SECONDS)
+
+
+def utc(at: int) -> str:
+    """An instant in UTC seconds for a person, to the minute.
+
+    >>> utc(1_600_000_200), utc(10**12)
+    ('2020-09-13 12:30 UTC', 'second 1000000000000')
+    """
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):  # behind the year 9999: a clock or a damaged file may say so
+        return f"second {at}"

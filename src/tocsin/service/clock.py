@@ -1,4 +1,4 @@
-"""The one clock of a running server."""
+"""The one clock of a running server, held against the time since the machine's start."""
 
 import time
 from typing import Final
@@ -17,10 +17,16 @@ class SystemClock:
         self._offset = time.time() - _running()
 
     def now(self) -> Instant:
-        """The present instant in UTC seconds. Raises `Unavailable` if the wall clock was set since the start."""
+        """The present instant in UTC seconds. Raises `Unavailable` if the wall clock was set since the start.
+
+        A virtual machine that was paused looks the same: its clock was put right by the length of the pause.
+        """
         wall = time.time()
         if abs(wall - _running() - self._offset) > MAX_DRIFT_SECONDS:
-            raise Unavailable("this machine's clock was set by more than five minutes: restart when it is right")
+            raise Unavailable(
+                "this machine's clock was set by more than five minutes, or the machine was paused: see that the clock"
+                " is right, then restart"
+            )
         return Instant(int(wall))
 
 

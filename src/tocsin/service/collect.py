@@ -17,6 +17,7 @@ from msgspec import Struct
 from tocsin.model.errors import TocsinError, Unavailable
 from tocsin.service.follow import FOLLOW_SECONDS
 from tocsin.service.perform import Arrival, Performer
+from tocsin.service.trouble import Told, Trouble
 
 MAX_GROUP: Final = 256
 """Calls judged in one group: bounds the time for which it holds the journal's tip."""
@@ -24,6 +25,8 @@ ANSWER_SECONDS: Final = 10
 """After this a caller is told that the journal is away, whatever it waits for: a disk that hangs has no deadline."""
 MAX_WAITING: Final = 4096
 """Calls that may wait; further ones are told, before their body is read, that there is no room."""
+TROUBLE_SECONDS: Final = 10
+"""After a line about groups that fail or go on there is no other for so long."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,10 +38,11 @@ class _Waiting(Struct, frozen=True, eq=False):
 
 
 class Collector:
-    """The thread that performs calls, and the queue before it."""
+    """The thread that performs calls, and the queue before it. `told_trouble` is called from the thread."""
 
-    def __init__(self, performer: Performer) -> None:
+    def __init__(self, performer: Performer, told_trouble: Told = lambda sentence: None) -> None:
         self._performer = performer
+        self._trouble = Trouble(told_trouble, TROUBLE_SECONDS)
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
 
@@ -107,9 +111,10 @@ class Collector:
     def _perform(self, group: list[_Waiting]) -> None:
         try:
             answers = self._performer.answer([waiting.arrival for waiting in group])
-        except TocsinError:
+        except TocsinError as error:
             for waiting in group:
                 _tell(waiting, None)
+            self._trouble.is_now(str(error))
         except Exception as error:  # a bug: the door stays open, and one call must not shut out its neighbours
             _log.error("a group of %d calls failed: %s", len(group), type(error).__name__)
             if len(group) == 1:
@@ -120,6 +125,7 @@ class Collector:
         else:
             for waiting, answer in zip(group, answers, strict=True):
                 _tell(waiting, answer)
+            self._trouble.is_now(None)
 
 
 def _tell(waiting: _Waiting, answer: bytes | None) -> None:

@@ -12,7 +12,9 @@ from tocsin.journal.sqlite import Durability, SqliteJournal
 from tocsin.model.errors import Invalid
 from tocsin.model.events import Founded
 from tocsin.model.ports import Clock
+from tocsin.model.times import Day
 from tocsin.publication.sign import GaenKey, SigningKeys
+from tocsin.service.held_clock import HeldClock
 from tocsin.service.key_folder import GaenSigner, KeyFolder, refuse_loose_mode
 from tocsin.service.perform import Performer
 from tocsin.service.publish import Out, Publisher
@@ -22,26 +24,30 @@ from tocsin.transparency.note import NoteVerifier
 
 
 class Deployment:
-    """What lies in one folder. Opening it refuses loose modes and a journal that is not durable."""
+    """What lies in one folder. Opening it refuses loose modes and a journal that is not durable.
 
-    def __init__(self, top: Path, clock: Clock) -> None:
+    `held_clock` is `clock` held against the journal, and believed far ahead of it if `today` is the UTC day it tells.
+    """
+
+    def __init__(self, top: Path, clock: Clock, today: Day | None = None) -> None:
         self.folders = Folders(top)
         self.settings: Settings = load_settings(self.folders)
         self.clock = clock
         self.keys = KeyFolder(self.folders.keys)
         self.journal = _open_journal(self.folders, self.settings)
+        self.held_clock = HeldClock(clock, self.journal, today)
         self.bucket = FolderBucket(self.folders.bucket)
 
     def performer(self) -> Performer:
         """A way into the journal, its ledger not yet read."""
-        return Performer(self.journal, self.keys, self.clock, self.settings.policy)
+        return Performer(self.journal, self.keys, self.held_clock, self.settings.policy)
 
     def publisher(self, told: Callable[[Out], None] = lambda out: None) -> Publisher:
         """A publisher that calls `told` for each version it puts out."""
         return Publisher(
             self.journal,
             self.keys,
-            self.clock,
+            self.held_clock,
             self.settings.policy,
             self.bucket,
             signing_keys(self.settings, self.keys),

@@ -3,7 +3,6 @@
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Final
 
 from tocsin.model.errors import TocsinError, Unavailable
@@ -11,6 +10,7 @@ from tocsin.model.ports import Clock
 from tocsin.model.times import day_of
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.publish import Publisher
+from tocsin.service.trouble import Told, Trouble
 
 RETRY_SECONDS: Final = 5
 """After a failure. A correction must be in the bucket two minutes after its step at the latest."""
@@ -34,8 +34,7 @@ def seconds_to_sleep(now: int, step_seconds: int, *, failed: bool) -> int:
 class PublisherLoop:
     """The thread that publishes and makes day keys ahead.
 
-    `told_trouble` is given a sentence when something fails, None when all is well again; the same sentence is not
-    repeated. It is called from the thread.
+    `told_trouble` is called from the thread.
     """
 
     def __init__(
@@ -44,14 +43,13 @@ class PublisherLoop:
         keys: KeyFolder,
         clock: Clock,
         step_seconds: int,
-        told_trouble: Callable[[str | None], None],
+        told_trouble: Told,
     ) -> None:
         self._publisher = publisher
         self._keys = keys
         self._clock = clock
         self._step_seconds = step_seconds
-        self._told_trouble = told_trouble
-        self._trouble: str | None = None
+        self._trouble = Trouble(told_trouble)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -70,10 +68,7 @@ class PublisherLoop:
             self._attempt(work) for work in (self._make_day_keys, self._publish)
         ]  # both, whatever the first does
         trouble = "; ".join(dict.fromkeys(sentence for sentence in troubles if sentence)) or None
-        if trouble != self._trouble:
-            self._trouble = trouble
-            with suppress(OSError, ValueError):  # a terminal that is gone
-                self._told_trouble(trouble)
+        self._trouble.is_now(trouble)
         try:
             return seconds_to_sleep(self._clock.now(), self._step_seconds, failed=trouble is not None)
         except TocsinError:  # the clock can't be trusted: the attempts have said so

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from tocsin.model.errors import Unavailable
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
+from tocsin.service.trouble import Told
 from tocsin.web.apps.app import apps_application
 from tocsin.web.apps.grid import GRID_SECONDS
 from tocsin.web.connection import MAX_CONNECTIONS, Connection
@@ -90,16 +91,22 @@ class _Server(uvicorn.Server):
 
 @contextmanager
 def running_server(
-    deployment: Deployment, host: str, port: int, *, grid_seconds: float = GRID_SECONDS
+    deployment: Deployment,
+    host: str,
+    port: int,
+    *,
+    grid_seconds: float = GRID_SECONDS,
+    told_trouble: Told = lambda sentence: None,
 ) -> Iterator[str]:
     """`deployment` answering its apps on this address; port 0 takes a free one. Yields the base URL, no slash behind.
 
-    Everything runs in threads; what was begun is answered before it ends. Raises `Unavailable` if the address is taken
-    or the journal can't be read.
+    Everything runs in threads; what was begun is answered before it ends. `told_trouble` hears, from one of them, why
+    calls are answered 503, and that they are taken again. Raises `Unavailable` if the address is taken or the journal
+    can't be read.
     """
     performer = deployment.performer()
     performer.catch_up()
-    collector = Collector(performer)
+    collector = Collector(performer, told_trouble)
     server = WebServer(apps_application(deployment, collector, grid_seconds=grid_seconds), host, port)
     collector.start()
     try:
