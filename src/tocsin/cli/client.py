@@ -4,39 +4,37 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
-import numpy as np
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from msgspec import Struct
 
 from tocsin.cli.acting import Json
 from tocsin.cli.fetch import fetcher, post
+from tocsin.cli.handed import read_keys, read_sightings, read_trust
 from tocsin.cli.phone import Phone, Stage
-from tocsin.cli.reading import read_file
 from tocsin.cli.terminal import InTerminal, Terminal, counted
 from tocsin.client.calls import (
     REPEAT_REPORT,
     WITHDRAWAL_DONE,
+    PendingReport,
     decoy_call,
     make_report,
     track_call,
     withdraw_call,
 )
-from tocsin.client.match import SIGHTING, Match, Sightings
+from tocsin.client.match import Match, Sightings
 from tocsin.client.match import match as matches_of
 from tocsin.client.state import SyncState
-from tocsin.client.sync import next_sync_at
+from tocsin.client.sync import SyncReason, SyncRefused, next_sync_at
 from tocsin.client.sync import sync as synced
-from tocsin.client.trust import parse_trust
-from tocsin.formats.wire import DiagnosisKey, decode_answer
-from tocsin.model.base64url import decode
+from tocsin.formats.wire import decode_answer
 from tocsin.model.calls import SECRET_BYTES, Answer, KeyVerdict, SentKey, Verdict
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.keys import KEY_BYTES, MAX_KEYS, MAX_PERIOD
 from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, day_of, utc
 
 PhoneFolder = Annotated[Path, Parameter(name="--phone", help="The phone's own folder; made if it is not there.")]
+KnownPhone = Annotated[Path, Parameter(name="--phone", help="The phone's folder, as report or sync have made it.")]
 TrustFile = Annotated[Path, Parameter(name="--trust", help="The trust.json of the deployment.")]
 
 app = App(name="client", help="What a phone does: report and take back, sync and match. For trying things.")
@@ -56,7 +54,7 @@ _SENTENCES: Final = {
     Verdict.UNSUPPORTED: "The server does not take such a call: is a code missing?",
     Verdict.WITHDRAWN: "The report is taken back. Its keys leave with the next version.",
     Verdict.CUT_OFF: "The health service has taken the report back.",
-    Verdict.UNKNOWN: "The server knows no such report.",
+    Verdict.UNKNOWN: "The server knows no such report. Is this the trust file with which it was reported?",
     Verdict.TOO_OLD: "The report is so old that it is erased.",
     Verdict.NOTED: "The decoy was answered.",
 }
@@ -66,8 +64,6 @@ _KEY_WORDS: Final = {
     KeyVerdict.TOO_OLD: "not taken, it is too old to be of use",
     KeyVerdict.FUTURE: "not taken, it has not begun",
 }
-AEM_BYTES: Final = 4
-"""Associated encrypted metadata (Exposure Notification cryptography specification v1.2)."""
 
 
 @app.command
@@ -98,18 +94,11 @@ def report(
     days
         For how many past days random keys are made.
     """
-    pinned = parse_trust(read_file(trust))
+    pinned = read_trust(trust)
     folder = Phone(phone)
     known = folder.report()
     if known is None:
-        sent = read_keys(keys) if keys is not None else _random_keys(terminal, days)
-        pending = make_report(
-            sent,
-            code=code,
-            onset_day=None,
-            withdrawal_secret=secrets.token_bytes(SECRET_BYTES),
-            continuation_secret=secrets.token_bytes(SECRET_BYTES),
-        )
+        pending = _new_report(code, read_keys(keys) if keys is not None else _random_keys(terminal, days), keys)
         folder.keep_report(pending)
     else:
         stage, pending = known
@@ -126,13 +115,13 @@ def report(
 
 
 @app.command
-def track(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: InTerminal) -> None:
+def track(*, phone: KnownPhone, trust: TrustFile, json: Json = False, terminal: InTerminal) -> None:
     """Ask what became of this phone's report.
 
     Example: tocsin client track --phone ./phone --trust trust.json
     """
     _, kept = Phone(phone).require_report()
-    answer = decode_answer(post(parse_trust(read_file(trust)).reports_url, track_call(kept.withdrawal_secret)))
+    answer = decode_answer(post(read_trust(trust).reports_url, track_call(kept.withdrawal_secret)))
     if json or answer.verdict is not Verdict.TAKEN:
         _tell(terminal, answer, json=json)
     else:
@@ -140,14 +129,14 @@ def track(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal:
 
 
 @app.command
-def withdraw(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: InTerminal) -> int:
+def withdraw(*, phone: KnownPhone, trust: TrustFile, json: Json = False, terminal: InTerminal) -> int:
     """Take this phone's report back. There is no way back: the code stays used, the keys never return.
 
     If the server does not know the report it may still be on its way: run this again later.
 
     Example: tocsin client withdraw --phone ./phone --trust trust.json
     """
-    pinned = parse_trust(read_file(trust))
+    pinned = read_trust(trust)
     folder = Phone(phone)
     stage, kept = folder.require_report()
     if stage is not Stage.WITHDRAWING:
@@ -165,7 +154,11 @@ def decoy(*, trust: TrustFile, json: Json = False, terminal: InTerminal) -> None
 
     Example: tocsin client decoy --trust trust.json
     """
-    _tell(terminal, decode_answer(post(parse_trust(read_file(trust)).reports_url, decoy_call())), json=json)
+    _tell(terminal, decode_answer(post(read_trust(trust).reports_url, decoy_call())), json=json)
+
+
+_CONTRADICTIONS: Final = frozenset({SyncReason.OLDER_VERSION, SyncReason.FORKED, SyncReason.WRONG_DIGEST})
+"""What a set of another deployment of the same region looks like."""
 
 
 class SyncResult(Struct, frozen=True):
@@ -184,11 +177,20 @@ def sync(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: 
 
     Example: tocsin client sync --phone ./phone --trust trust.json
     """
-    pinned = parse_trust(read_file(trust))
+    pinned = read_trust(trust)
     folder = Phone(phone)
     before = _held(folder, terminal)
+    if before is not None and before.region != pinned.region:
+        raise Refused(
+            "other_region", f"{folder.state_file} holds the set of another region: name a folder of its own by --phone."
+        )
     now = terminal.clock.now()
-    after = synced(before, pinned, now, fetcher(pinned.bucket_url))
+    try:
+        after = synced(before, pinned, now, fetcher(pinned.bucket_url))
+    except SyncRefused as refused:
+        if before is not None and refused.reason in _CONTRADICTIONS:
+            terminal.warn("if this deployment was made anew, for a trial, name another folder by --phone")
+        raise
     if after is not before:
         folder.keep_state(after)
     draw = secrets.randbelow(1 << 16) / (1 << 16)
@@ -208,7 +210,7 @@ def sync(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: 
 
 
 @app.command
-def match(*, phone: PhoneFolder, sightings: Path, json: Json = False, terminal: InTerminal) -> None:
+def match(*, phone: KnownPhone, sightings: Path, json: Json = False, terminal: InTerminal) -> None:
     """Compare what this phone has seen with the public set that it holds. Sends nothing, asks nobody.
 
     Example: tocsin client match --phone ./phone --sightings seen.json
@@ -238,33 +240,18 @@ def match(*, phone: PhoneFolder, sightings: Path, json: Json = False, terminal: 
         terminal.line(f"  {utc(int(seen['interval'][one.sighting]) * INTERVAL_SECONDS)}")
 
 
-class Seen(Struct, frozen=True, forbid_unknown_fields=True):
-    """A sighting, as a file for `tocsin client match` spells it."""
-
-    rpi: str
-    interval: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
-    aem: str = "00000000"
-
-
-def read_sightings(path: Path) -> Sightings:
-    """The sightings in a file. Raises `Invalid`."""
+def _new_report(code: str | None, sent: list[SentKey], keys_file: Path | None) -> PendingReport:
     try:
-        listed = msgspec.json.decode(read_file(path), type=list[Seen])
-        rows = [(bytes.fromhex(seen.rpi), seen.interval, bytes.fromhex(seen.aem)) for seen in listed]
-    except (msgspec.MsgspecError, ValueError):
-        raise Invalid(f"{path} is no JSON list of sightings, each with rpi and interval.") from None
-    if any(len(rpi) != KEY_BYTES or len(aem) != AEM_BYTES for rpi, _, aem in rows):
-        raise Invalid(f"{path}: an rpi has 16 bytes, an aem 4, in hexadecimal.")
-    return np.array(rows, SIGHTING)
-
-
-def read_keys(path: Path) -> list[SentKey]:
-    """The diagnosis keys in a file. Raises `Invalid`; whether a key will do is the server's to say."""
-    try:
-        listed = msgspec.json.decode(read_file(path), type=list[DiagnosisKey])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        raise Invalid(f"{path} is no JSON list of diagnosis keys.") from None
-    return [SentKey(decode(key.key_data), key.rolling_start_interval_number, key.rolling_period) for key in listed]
+        return make_report(
+            sent,
+            code=code,
+            onset_day=None,
+            withdrawal_secret=secrets.token_bytes(SECRET_BYTES),
+            continuation_secret=secrets.token_bytes(SECRET_BYTES),
+        )
+    except Invalid as invalid:
+        named = "this code" if keys_file is None else f"this code and {keys_file}"
+        raise Invalid(f"No report can be made of {named}: {invalid}.") from None
 
 
 def _random_keys(terminal: Terminal, days: int) -> list[SentKey]:
@@ -280,7 +267,7 @@ def _held(folder: Phone, terminal: Terminal) -> SyncState | None:
     try:
         return folder.state()
     except Invalid:
-        terminal.warn("the stored set is damaged: everything is fetched anew")
+        terminal.warn(f"{folder.state_file} is damaged: everything is fetched anew")
         return None
 
 

@@ -2,14 +2,13 @@
 
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from tocsin.client.calls import PendingReport, decode_pending, encode_pending
 from tocsin.client.state import SyncState, decode_state, encode_state
-from tocsin.model.errors import Refused, Unavailable
+from tocsin.model.errors import Invalid, Refused, Unavailable
 
 
 class Stage(Enum):
@@ -22,34 +21,64 @@ class Stage(Enum):
     """To be taken back, never to be posted again."""
 
 
+_STATE: Final = "state"
+_WAYS_OUT: Final = {
+    _STATE: "Run `tocsin client sync`, which fetches the set anew; if it says the same, remove it first."
+    " Nothing is lost by it but which version was the newest.",
+    Stage.PENDING.value: "Put a copy in its place, or remove it and report anew. If the code is used by then, the"
+    " report was taken, and only the health service can take it back.",
+    Stage.TAKEN.value: "Put a copy in its place. Without one the report stands, and only the health service can take it"
+    " back; remove it to report anew.",
+    Stage.WITHDRAWING.value: "Put a copy in its place. Without one the report may still stand, and only the health"
+    " service can take it back; remove it to report anew.",
+}
+"""For each file what to do if it is damaged, and what is lost by it."""
+
+
 class Phone:
-    """The folder of one phone; made when it is first written to. Readable by its owner alone: it holds secrets."""
+    """The folder of one phone; made when it is first written to. Readable by its owner alone: it holds secrets.
+
+    Raises `Unavailable` where the disk says no; each message names the file and the way out.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def state_file(self) -> Path:
+        """Where the set is held."""
+        return self._folder / _STATE
+
     def state(self) -> SyncState | None:
         """The set held, None if there is none yet. Raises `Invalid` if it is damaged."""
-        data = self._read("state")
-        return None if data is None else decode_state(data)
+        data = self._read(_STATE)
+        try:
+            return None if data is None else decode_state(data)
+        except Invalid:
+            raise self._damaged(_STATE) from None
 
     def keep_state(self, state: SyncState) -> None:
         """Puts `state` in the old one's place."""
-        self._write("state", encode_state(state))
+        self._write(_STATE, encode_state(state))
 
     def report(self) -> tuple[Stage, PendingReport] | None:
         """The report of this phone and how far it has come, None if there is none. Raises `Invalid` if damaged."""
         for stage in Stage:
             data = self._read(stage.value)
             if data is not None:
-                return stage, decode_pending(data)
+                try:
+                    return stage, decode_pending(data)
+                except Invalid:
+                    raise self._damaged(stage.value) from None
         return None
 
     def require_report(self) -> tuple[Stage, PendingReport]:
         """As `report`; raises `Refused` if there is none."""
         found = self.report()
         if found is None:
-            raise Refused("nothing_reported", "This phone has made no report, or its report is taken back.")
+            raise Refused(
+                "nothing_reported", f"The phone in {self._folder} has made no report, or its report is taken back."
+            )
         return found
 
     def keep_report(self, report: PendingReport) -> None:
@@ -58,35 +87,54 @@ class Phone:
 
     def move_report(self, before: Stage, after: Stage) -> None:
         """The report has come further."""
-        with _disk():
+        try:
             os.replace(self._folder / before.value, self._folder / after.value)
+        except OSError as error:
+            raise self._unwritable(after.value, error) from None
 
     def drop_report(self, stage: Stage) -> None:
         """The report and its secrets are of no more use."""
-        with _disk():
+        try:
             (self._folder / stage.value).unlink()
+        except OSError as error:
+            raise self._unwritable(stage.value, error) from None
 
     def _read(self, name: str) -> bytes | None:
-        with _disk():
-            try:
-                return (self._folder / name).read_bytes()
-            except FileNotFoundError:
-                return None
+        path = self._folder / name
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except NotADirectoryError:
+            raise self._no_folder() from None
+        except OSError as error:
+            raise Unavailable(f"{path} can't be read: {os.strerror(error.errno or 0)}. {_WAYS_OUT[name]}") from None
 
     def _write(self, name: str, data: bytes) -> None:
         draft = self._folder / f".{name}.{secrets.token_hex(8)}"
-        with _disk():
+        try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(draft, self._folder / name)
+            try:
+                with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(draft, self._folder / name)
+            finally:
+                draft.unlink(missing_ok=True)  # half of it, and with secrets
+        except (FileExistsError, NotADirectoryError):
+            raise self._no_folder() from None
+        except OSError as error:
+            raise self._unwritable(name, error) from None
 
+    def _damaged(self, name: str) -> Invalid:
+        return Invalid(f"{self._folder / name} is damaged. {_WAYS_OUT[name]}")
 
-@contextmanager
-def _disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise Unavailable(f"The phone's folder can't be used: {os.strerror(error.errno or 0)}.") from None
+    def _no_folder(self) -> Unavailable:
+        return Unavailable(f"{self._folder} is no folder: name another by --phone, which is made.")
+
+    def _unwritable(self, name: str, error: OSError) -> Unavailable:
+        return Unavailable(
+            f"{self._folder / name} can't be written: {os.strerror(error.errno or 0)}. What the phone held before is"
+            " as it was: make room, or let it be written to, and run this again."
+        )
