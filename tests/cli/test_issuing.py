@@ -27,6 +27,34 @@ def test_a_name_that_is_there_is_refused(run: Run, site: Site) -> None:
     assert done.code == 1 and "choose another name" in done.err
 
 
+def test_a_suspended_provider_hands_out_nothing_new(run: Run, site: Site) -> None:
+    run("codes", "issue", "1", "--count", "5")
+    suspended = run("provider", "suspend", "1", "--who", "Ada", "--why", "a strange desk", "--json").json
+    assert (suspended["kind"], suspended["body"]["provider"], suspended["body"]["who"]) == (
+        "provider_suspended",
+        1,
+        "Ada",
+    )
+    assert "suspended" in run("provider", "list").out
+    for words in (["issue", "1", "--count", "1"], ["issue", "1", "--count", "1", "--training"], ["activate", "2"]):
+        done = run("codes", *words)
+        assert done.code == 1 and "restore it" in done.err
+    assert run("codes", "check", site.cards[0], "--json").json["state"] == "works"
+    site.report("patient", 0)
+
+    assert run("provider", "suspend", "1", "--why", "again").code == 1
+    assert "hands out codes again" in run("provider", "restore", "1", "--why", "new locks").words
+    assert "suspended" not in run("provider", "list").out
+    assert run("codes", "activate", "2").code == 0
+
+
+def test_a_suspension_needs_a_reason_and_tells_the_way_back(run: Run, site: Site) -> None:
+    assert run("provider", "suspend", "1").code == 2
+    rehearsed = run("provider", "suspend", "1", "--why", "x", "--dry-run")
+    assert "provider_suspended" in rehearsed.out and "no report and no public key" in rehearsed.words
+    assert "tocsin provider restore 1" in run("provider", "suspend", "1", "--why", "x").words
+
+
 def test_cards_are_printed_and_work_once_activated(run: Run, site: Site) -> None:
     issued = run("codes", "issue", "1", "--count", "3", "--valid-days", "2", "--json").json
     cards = [card["code"] for card in issued["cards"]]

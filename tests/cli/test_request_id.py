@@ -1,12 +1,23 @@
 """`--request-id`: the very same act is done once and told again; an ID that another act has used is refused."""
 
 import re
+from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
 from tests.cli.conftest import Done, Run
 from tests.sites import FixedClock, Site
-from tocsin.model.times import QUARTER_SECONDS
+from tocsin.cli.acting import ActOptions, act
+from tocsin.ledger.state import Ledger
+from tocsin.model.errors import Refused
+from tocsin.model.events import Draft
+from tocsin.model.policy import Policy
+from tocsin.model.times import QUARTER_SECONDS, Instant
+from tocsin.rules.attribution import Attribution
+from tocsin.rules.issuance import activate_batch
+from tocsin.service.deployment import Deployment
+from tocsin.service.perform import Performer
 
 _ID = ["--request-id", "00112233445566778899aabbccddeeff"]
 _WHY = ["--why", "stack stolen"]
@@ -25,6 +36,7 @@ ACTS = {
     "rollback": _ROLLBACK,
     "reinstate": ["reinstate", "6", *_WHY],
     "pause": ["pause", *_WHY],
+    "provider suspend": ["provider", "suspend", "1", *_WHY],
 }
 ANOTHER = [
     (["provider", "add", "Clinic"], ["provider", "add", "Klinik"]),
@@ -48,6 +60,8 @@ ANOTHER = [
     (_ROLLBACK, _REVOKE),
     (["reinstate", "6", *_WHY], ["reinstate", "7", *_WHY]),
     (["pause", *_WHY], ["resume", *_WHY]),
+    (["provider", "suspend", "1", *_WHY], ["provider", "suspend", "2", *_WHY]),
+    (["provider", "suspend", "1", *_WHY], ["provider", "restore", "1", *_WHY]),
 ]
 
 
@@ -128,3 +142,33 @@ def test_a_clock_that_was_behind_the_journal_makes_no_other_act(run: Run, busy: 
     assert run(*_ISSUE, *_ID).code == 0
     clock.wait(600)
     assert run(*_ISSUE, *_ID).code == 0
+
+
+class _Overtaken(Deployment):
+    """A deployment in which the same command gets in first, right after it was found not to be done."""
+
+    def __init__(self, site: Site, twin: Callable[[], object]) -> None:
+        super().__init__(site.top, site.clock)
+        self._twins = [twin]
+
+    def performer(self) -> Performer:
+        while self._twins:
+            self._twins.pop()()
+        return super().performer()
+
+
+@pytest.mark.parametrize("batch", [2, 9])
+def test_a_twin_that_gets_in_first_is_told_again_and_no_other_refusal_is_hidden(busy: Site, batch: int) -> None:
+    """Case 28: by then the rule says no (the batch is active), and still it is this very act that is done."""
+    options = ActOptions(data=busy.top, request_id="00" * 16)
+
+    def decide(ledger: Ledger, policy: Policy, now: Instant, by: Attribution) -> Draft:
+        return activate_batch(ledger, batch, now, by)
+
+    overtaken = _Overtaken(busy, lambda: batch == 2 and act(busy.deployment, options, "routine", decide))
+    with closing(overtaken):
+        if batch == 2:
+            assert act(overtaken, options, "routine", decide).repeated
+        else:
+            with pytest.raises(Refused, match="no such batch"):
+                act(overtaken, options, "routine", decide)

@@ -265,8 +265,8 @@ class JournalContract:
         assert journal.load(iter(JOURNAL)) == journal.tip()
         assert journal.read(0) == JOURNAL
         assert verify(journal).digest == JOURNAL[-1].digest
-        assert add(journal, fact(14), now=Instant(JOURNAL[-1].recorded_at))[0].sequence == 14
-        assert verify(journal).sequence == 14
+        assert add(journal, fact(14), now=Instant(JOURNAL[-1].recorded_at))[0].sequence == len(JOURNAL) + 1
+        assert verify(journal).sequence == len(JOURNAL) + 1
 
     def test_load_takes_kinds_of_later_versions(self, journal: Journal, engine: Engine) -> None:
         founded = add(journal, FOUNDED)[0]

@@ -15,7 +15,7 @@ from tocsin.journal import sqlite
 from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.verify import verify
 from tocsin.model.claims import Claim
-from tocsin.model.events import KINDS, Erased
+from tocsin.model.events import KINDS, Erased, ProviderRestored, ProviderSuspended
 from tocsin.service.deployment import Deployment
 
 VERSIONS = sorted(path.name for path in FOLDER.iterdir() if (path / "journal.jsonl").exists())
@@ -83,5 +83,9 @@ def _names_in_force(bucket: Path) -> set[str]:
     return names
 
 
+NOT_YET = {Erased.kind, ProviderSuspended.kind, ProviderRestored.kind}
+"""Erasing is not built yet; the others are in the golden journal of 0.2.0, once that is made."""
+
+
 def test_the_golden_journal_holds_every_kind_that_is_written() -> None:
-    assert {event.kind for event in events("0.1.0")} == KINDS.keys() - {Erased.kind}  # erasing is not built yet
+    assert {event.kind for event in events("0.1.0")} == KINDS.keys() - NOT_YET

@@ -30,6 +30,7 @@ from tocsin.model.events import (
     Withdrawn,
 )
 from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, day_of, day_start
+from tocsin.rules import suspension
 
 
 def told() -> Story:
@@ -40,6 +41,7 @@ def told() -> Story:
     for serial in range(4):
         keys = [day_key("shared", 1), day_key(f"{serial}", 2), day_key(f"today {serial}", 0)]
         story.report(f"phone {serial}", keys, story.card(1 + serial % 2, serial))
+    story.append(suspension.suspend_provider(story.ledger, 2, story.by()))
     step(story)
     rollback = story.rollback(*story.ledger.reports["sequence"][:2].tolist())
     story.revoke(Target(batch=2), NOON)
@@ -47,6 +49,7 @@ def told() -> Story:
     story.withdraw("phone 3")
     story.reinstate(rollback)
     step(story)
+    story.append(suspension.restore_provider(story.ledger, 2, story.by()))
     story.erase(day_of(NOON))
     return story
 

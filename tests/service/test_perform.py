@@ -32,6 +32,7 @@ from tocsin.model.times import (
 )
 from tocsin.rules import corrections, intake
 from tocsin.rules.issuance import BatchRequest, add_provider, issue_batch
+from tocsin.rules.suspension import restore_provider, suspend_provider
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.perform import Arrival, Performer
 
@@ -240,6 +241,39 @@ def test_two_consoles_cannot_issue_the_same_cards(site: Site, performer: Perform
     theirs: list[int] = []
     journal.first = [lambda: theirs.append(issue("theirs", site.performer))]
     assert issue("ours", performer) == 3 and theirs == [2]
+
+
+def test_two_consoles_cannot_both_spend_the_rest_of_a_quota(site: Site, performer: Performer, journal: Meddled) -> None:
+    """Rows I14 and I15: a rule is asked at the tip, so the second one sees what the first was given."""
+    policy = replace(PROMPT, person_daily_cards=200, provider_daily_cards=200)  # the site's own 100 are of today
+
+    def issue(name: str, count: int, by_whom: Performer) -> None:
+        by_whom.act(lambda ledger, now: issue_batch(ledger, BatchRequest(1, count, 1), policy, now, by(name)))
+
+    journal.first = [lambda: issue("theirs", 60, site.performer)]
+    with pytest.raises(Refused) as refusal:
+        issue("ours", 41, performer)
+    assert refusal.value.code == "person_quota_spent" and "40 of today's are left" in str(refusal.value)
+    issue("ours", 40, performer)
+
+
+def test_a_provider_that_is_suspended_before_the_append_gets_nothing(
+    site: Site, performer: Performer, journal: Meddled
+) -> None:
+    """Row I13: what a console saw a moment ago does not matter."""
+
+    def issue(ledger: Ledger, now: Instant) -> Draft:
+        return issue_batch(ledger, BatchRequest(1, 10, 1), PROMPT, now, by("ours"))
+
+    assert isinstance(performer.rehearse(issue).body, BatchIssued)
+    journal.first = [
+        lambda: site.performer.act(lambda ledger, now: suspend_provider(ledger, 1, by("theirs"))),
+        lambda: site.performer.act(lambda ledger, now: restore_provider(ledger, 1, by("theirs again"))),
+    ]
+    with pytest.raises(Refused) as refusal:
+        performer.act(issue)
+    assert refusal.value.code == "provider_suspended"
+    assert isinstance(performer.act(issue).body, BatchIssued), "restored just before"
 
 
 def test_a_dry_run_is_the_act(site: Site, performer: Performer) -> None:

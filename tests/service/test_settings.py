@@ -107,8 +107,18 @@ def test_the_edges_of_the_policy(folders: Folders, name: str) -> None:
 
 
 def test_every_field_of_the_policy_is_looked_at() -> None:
-    others = {"self_reports", "publish_onset", "gaen_signature_infos"}
+    others = {"person_daily_cards", "provider_daily_cards", "self_reports", "publish_onset", "gaen_signature_infos"}
     assert NUMBERS.keys() | others == set(Policy.__struct_fields__)
+
+
+@pytest.mark.parametrize("name", ["person_daily_cards", "provider_daily_cards"])
+def test_quotas(folders: Folders, name: str) -> None:
+    for good in ("0", "1", "10000", '"none"'):
+        read = load(folders, with_policy(name, good)).policy
+        assert getattr(read, name) == ("none" if good == '"none"' else int(good))
+    for bad in ("-1", "1.5", "true", '""', '"9"', '"None"', "inf", "[]"):
+        with pytest.raises(Invalid, match=name):
+            load(folders, with_policy(name, bad))
 
 
 @pytest.mark.parametrize("name", ["self_reports", "publish_onset"])
@@ -197,6 +207,8 @@ POLICIES = st.builds(
     publish_onset=st.booleans(),
     maximum_batch_cards=st.integers(1, 2048),
     card_life_quarters=st.integers(1, 10**5),
+    person_daily_cards=st.integers(0, 10**6) | st.just("none"),
+    provider_daily_cards=st.integers(0, 10**6) | st.just("none"),
     gaen_signature_infos=st.lists(
         st.builds(SignatureInfo, st.from_regex(r"[A-Za-z0-9_]{1,32}", fullmatch=True), st.sampled_from(["v1", "v2"])),
         min_size=1,

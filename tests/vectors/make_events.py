@@ -121,6 +121,8 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
         ("resumed", ACT, None, [request_claim(8)]),
         ("withdrawn", {"report": 5}, None, [b"\x08" + REPORT_ID]),
         ("erased", {"day": DAY}, None, []),
+        ("provider_suspended", {"provider": 3, **ACT}, None, [request_claim(9)]),
+        ("provider_restored", {"provider": 3, **ACT, "approved_by": "Ada"}, None, [request_claim(10)]),
     ]
 
 
@@ -178,14 +180,14 @@ def broken_journals() -> list[Fields]:
         ("a content changed", changed(5, content=content5), [], [], 5),
         ("a content digest changed", changed(5, content=None, content_digest="00" * 32), [], [], 5),
         ("a digest changed", changed(6, digest="00" * 32), [], [], 6),
-        ("the last digest changed", changed(13, digest="00" * 32), [], [], 13),
+        ("the last digest changed", changed(15, digest="00" * 32), [], [], 15),
         ("a claim taken from an event", changed(5, claims=events[4]["claims"][1:]), [], [], 5),
         ("claims out of order", changed(5, claims=events[4]["claims"][::-1]), [], [], 5),
         ("two events swapped", swapped, [], [], 2),
         ("an event left out", whole[:6] + whole[7:], [], [], 7),
         ("the first left out", whole[1:], [], [], 1),
-        ("the last left out", whole[:-1], [], [], 13),
-        ("one put behind the tip", [*whole, {**events[-1], "sequence": 14}], [], [], 14),
+        ("the last left out", whole[:-1], [], [], 15),
+        ("one put behind the tip", [*whole, {**events[-1], "sequence": 16}], [], [], 16),
         ("a claim left out of the index", whole, row6, [], 6),
         ("a claim in the index for another event", whole, row2, [[row2[0][0], 4]], 2),
         ("a foreign claim in the index", whole, [], [[stranger, 4]], 4),

@@ -17,6 +17,7 @@ from tocsin.cli.repeating import done_before
 from tocsin.cli.terminal import Terminal
 from tocsin.journal.port import ClaimTaken
 from tocsin.ledger.state import Ledger
+from tocsin.model.errors import Refused
 from tocsin.model.events import Body, Draft, Event
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
@@ -111,7 +112,7 @@ def act(deployment: Deployment, options: ActOptions, why: str, decide: Decide) -
     if recorded is None:
         try:
             return Acted(deployment.performer().act(rule), repeated=False)
-        except ClaimTaken:  # the same command, a moment ago and beside this one
+        except (ClaimTaken, Refused):  # perhaps by the same command, a moment ago and beside this one
             recorded = done_before(deployment, rule, by.claim)
             if recorded is None:
                 raise

@@ -1,15 +1,16 @@
 """`tocsin provider`: who may hand out codes."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import App, Parameter
 
 from tocsin.cli.acting import DEFAULT_DATA, DEFAULT_OPTIONS, ActOptions, Data, Json, Outcome, Why, opened, run
 from tocsin.cli.terminal import InTerminal
-from tocsin.ledger.predicates import standing_revocations
+from tocsin.ledger.predicates import is_suspended, standing_revocations
 from tocsin.ledger.state import Ledger
 from tocsin.model.events import Event, ProviderAdded
 from tocsin.rules.issuance import add_provider
+from tocsin.rules.suspension import restore_provider, suspend_provider
 from tocsin.service.deployment import Deployment
 
 app = App(name="provider", help="Who may hand out codes: a hospital, a lab, a practice, a hotline.")
@@ -26,7 +27,8 @@ def add(
 ) -> None:
     """Add a provider; it gets the next number.
 
-    A name can't be changed or removed. To stop a provider, cut it off: tocsin revoke --provider N.
+    A name can't be changed or removed. To stop a provider: tocsin provider suspend N; to cut its
+    cards off too: tocsin revoke --provider N.
 
     Example: tocsin provider add "General Hospital"
 
@@ -45,6 +47,66 @@ def _tell(deployment: Deployment, event: Event) -> Outcome:
     return Outcome((f"Provider {number}: {event.body.name}", f"Next: tocsin codes issue {number} --count 20"))
 
 
+Provider = Annotated[int, Parameter(name="PROVIDER", help="The provider's number (tocsin provider list).")]
+
+
+@app.command
+def suspend(
+    provider: Provider,
+    /,
+    *,
+    why: Why,
+    options: ActOptions = DEFAULT_OPTIONS,
+    terminal: InTerminal,
+) -> None:
+    """Stop a provider from handing out codes: nothing is issued to it, none of its batches activated.
+
+    Cards in people's hands go on working, and no report is taken back. To cut cards off:
+    tocsin revoke --provider N or --batch N.
+    The way back: tocsin provider restore N.
+
+    Example: tocsin provider suspend 1 --why "somebody else used its desk"
+    """
+    run(
+        terminal,
+        options,
+        why,
+        lambda ledger, policy, now, by: suspend_provider(ledger, provider, by),
+        lambda deployment, event: Outcome(
+            (
+                f"Event {event.sequence:,}: provider {provider} is suspended. Cards in people's hands still work.",
+                f"The way back: tocsin provider restore {provider} --why REASON",
+            )
+        ),
+    )
+
+
+@app.command
+def restore(
+    provider: Provider,
+    /,
+    *,
+    why: Why,
+    options: ActOptions = DEFAULT_OPTIONS,
+    terminal: InTerminal,
+) -> None:
+    """Let a suspended provider hand out codes again.
+
+    The way back: tocsin provider suspend N.
+
+    Example: tocsin provider restore 1 --why "the desk has new locks"
+    """
+    run(
+        terminal,
+        options,
+        why,
+        lambda ledger, policy, now, by: restore_provider(ledger, provider, by),
+        lambda deployment, event: Outcome(
+            (f"Event {event.sequence:,}: provider {provider} hands out codes again.",),
+        ),
+    )
+
+
 @app.command(name="list")
 def list_providers(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTerminal) -> None:
     """List the providers and what was issued to them.
@@ -61,13 +123,18 @@ def list_providers(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: I
         columns = ("provider", "name", "batches", "cards", "")
         terminal.table(
             columns,
-            [
-                (row["provider"], row["name"], row["batches"], row["cards"], "cut off" if row["cut_off"] else "")
-                for row in rows
-            ],
+            [(row["provider"], row["name"], row["batches"], row["cards"], _stopped(row)) for row in rows],
         )
     else:
         terminal.say("There are no providers yet: tocsin provider add NAME")
+
+
+_STOPS: Final = {"suspended": "suspended", "cut_off": "cut off"}
+
+
+def _stopped(row: dict[str, object]) -> str:
+    """What stops the provider, in words."""
+    return ", ".join(words for stop, words in _STOPS.items() if row[stop])
 
 
 def _row(ledger: Ledger, number: int) -> dict[str, object]:
@@ -77,5 +144,6 @@ def _row(ledger: Ledger, number: int) -> dict[str, object]:
         "name": ledger.providers[number].name,
         "batches": len(batches),
         "cards": sum(batch.count for batch in batches),
+        "suspended": is_suspended(ledger, number),
         "cut_off": bool(standing_revocations(ledger, 0, 0, number, ledger.sequence + 1)),
     }

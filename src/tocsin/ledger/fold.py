@@ -24,6 +24,8 @@ from tocsin.model.events import (
     Move,
     Paused,
     ProviderAdded,
+    ProviderRestored,
+    ProviderSuspended,
     Published,
     Reinstated,
     ReportContent,
@@ -34,7 +36,7 @@ from tocsin.model.events import (
     Withdrawn,
 )
 from tocsin.model.keys import key_days, key_ends, release_instants
-from tocsin.model.times import DAY_SECONDS, EMBARGO_SECONDS
+from tocsin.model.times import DAY_SECONDS, EMBARGO_SECONDS, day_of
 
 Rows = NDArray[np.int64]
 Value = TypeVar("Value")
@@ -63,6 +65,14 @@ def _provider_added(ledger: Ledger, event: Event, body: ProviderAdded) -> None:
     ledger.providers[body.provider] = Provider(body.provider, body.name)
 
 
+def _provider_suspended(ledger: Ledger, event: Event, body: ProviderSuspended) -> None:
+    ledger.providers[body.provider] = replace(_known(ledger.providers, body.provider, event), suspended=True)
+
+
+def _provider_restored(ledger: Ledger, event: Event, body: ProviderRestored) -> None:
+    ledger.providers[body.provider] = replace(_known(ledger.providers, body.provider, event), suspended=False)
+
+
 def _batch_issued(ledger: Ledger, event: Event, body: BatchIssued) -> None:
     ledger.batches[body.batch] = Batch(
         batch=body.batch,
@@ -75,6 +85,7 @@ def _batch_issued(ledger: Ledger, event: Event, body: BatchIssued) -> None:
         report_type=body.report_type,
         activated=False,
     )
+    ledger.issued = ledger.issued.with_batch(body, day_of(event.recorded_at))
 
 
 def _batch_activated(ledger: Ledger, event: Event, body: BatchActivated) -> None:
@@ -266,6 +277,8 @@ def _known(table: dict[int, Value], number: int, event: Event) -> Value:
 _APPLY: Final[dict[type, Callable[[Ledger, Event, Any], None]]] = {
     Founded: _founded,
     ProviderAdded: _provider_added,
+    ProviderSuspended: _provider_suspended,
+    ProviderRestored: _provider_restored,
     BatchIssued: _batch_issued,
     BatchActivated: _batch_activated,
     Reported: _reported,

@@ -1,10 +1,17 @@
 """Each predicate of the ledger, once: rules ask it, the fold applies it."""
 
+from enum import StrEnum
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.ledger.state import Ledger, Revocation
+from tocsin.ledger.state import Batch, Ledger, Revocation
 from tocsin.model.events import Target
+from tocsin.model.times import Instant
+
+NO_SERIAL: Final = -1
+"""The serial to ask for where a whole batch is meant: no range of serials covers it."""
 
 
 def covers(target: Target, batch: int, serial: int, provider: int) -> bool:
@@ -38,6 +45,36 @@ def standing_revocations(ledger: Ledger, batch: int, serial: int, provider: int,
         for objection in ledger.objections.values()
         if isinstance(objection, Revocation)
     )
+
+
+def is_suspended(ledger: Ledger, provider: int) -> bool:
+    """Whether this provider may hand out nothing new now: no batch is issued to it, none of its batches activated."""
+    known = ledger.providers.get(provider)
+    return known is not None and known.suspended
+
+
+class BatchState(StrEnum):
+    """Of what use a batch is; the first that holds, in this order."""
+
+    CUT_OFF = "cut_off"
+    EXPIRED = "expired"
+    DORMANT = "dormant"
+    NOT_YET = "not_yet"
+    ACTIVE = "active"
+
+
+def batch_state(ledger: Ledger, batch: Batch, now: Instant, serial: int = NO_SERIAL) -> BatchState:
+    """Of what use `batch` is to a report received at `now`, or the one card of it with this serial.
+
+    A batch that was never activated expires like any other. A revocation of some of its serials leaves the batch be.
+    """
+    if standing_revocations(ledger, batch.batch, serial, batch.provider, ledger.sequence + 1):
+        return BatchState.CUT_OFF
+    if batch.has_ended(now):
+        return BatchState.EXPIRED
+    if not batch.activated:
+        return BatchState.DORMANT
+    return BatchState.ACTIVE if batch.has_begun(now) else BatchState.NOT_YET
 
 
 def owner(ledger: Ledger, head: int) -> int | None:

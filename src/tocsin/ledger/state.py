@@ -9,17 +9,20 @@ import numpy as np
 from msgspec import Struct
 
 from tocsin.ledger.columns import Columns
+from tocsin.ledger.issued import IssuedCards
 from tocsin.model.events import FileSpec, MadeFile, Target
 from tocsin.model.keys import RECORD
+from tocsin.model.times import QUARTER_SECONDS
 
 NEVER: Final = -1
 
 
 class Provider(Struct, frozen=True):
-    """A hospital, lab, practice or hotline that may hand out codes."""
+    """A hospital, lab, practice or hotline that may hand out codes; nothing new while it is `suspended`."""
 
     provider: int
     name: str
+    suspended: bool = False
 
 
 class Batch(Struct, frozen=True):
@@ -34,6 +37,14 @@ class Batch(Struct, frozen=True):
     valid_until: int
     report_type: int
     activated: bool
+
+    def has_begun(self, at: int) -> bool:
+        """Whether its life has begun in the quarter-hour of `at`."""
+        return at // QUARTER_SECONDS >= self.valid_from
+
+    def has_ended(self, at: int) -> bool:
+        """Whether its life has ended in the quarter-hour of `at`: activated or not, no card of it is of use again."""
+        return at // QUARTER_SECONDS >= self.valid_until
 
 
 class Revocation(Struct, frozen=True):
@@ -89,6 +100,7 @@ class Ledger:
         self.paused = False
         self.providers: dict[int, Provider] = {}
         self.batches: dict[int, Batch] = {}
+        self.issued = IssuedCards()
         self.objections: dict[int, Objection] = {}
         self.versions: list[Version] = []
         self.made: list[MadeFile] = []

@@ -44,6 +44,20 @@ class ProviderAdded(Act, frozen=True):
     name: str
 
 
+class ProviderSuspended(Act, frozen=True):
+    """The provider hands out nothing new: no batch is issued to it or activated. Cards in people's hands still work."""
+
+    kind: ClassVar[str] = "provider_suspended"
+    provider: int
+
+
+class ProviderRestored(Act, frozen=True):
+    """The provider hands out codes again."""
+
+    kind: ClassVar[str] = "provider_restored"
+    provider: int
+
+
 class BatchIssued(Act, frozen=True):
     """A stack of cards was made. `valid_from`, `valid_until` in quarter-hours since 1970 (the end is not included)."""
 
@@ -197,6 +211,8 @@ class Erased(Body, frozen=True):
 BODIES: Final[tuple[type[Body], ...]] = (
     Founded,
     ProviderAdded,
+    ProviderSuspended,
+    ProviderRestored,
     BatchIssued,
     BatchActivated,
     Reported,

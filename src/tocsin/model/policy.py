@@ -1,7 +1,7 @@
 """Policy: every number that a deployment may set, each with its unit. The rules take it as an argument."""
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from msgspec import Struct
 from msgspec.structs import astuple
@@ -21,6 +21,10 @@ _LEAST: Final = {
     "gaen_records_per_part": 1,
     "card_life_quarters": 1,
 }
+
+
+DailyCards = int | Literal["none"]
+"""A quota in cards a UTC day; ``none`` is no limit, for TOML has no null."""
 
 
 class SignatureInfo(Struct, frozen=True, array_like=True):
@@ -61,6 +65,10 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """Most cards in one code batch; serials have 11 bits."""
     card_life_quarters: int = 90 * 96
     """How long a card batch is valid unless stated otherwise, in quarter-hours."""
+    person_daily_cards: DailyCards = 10_000
+    """Most cards that one person issues in a UTC day unless a second one approves; ``none``: no limit."""
+    provider_daily_cards: DailyCards = 5_000
+    """Most cards that one provider is given in a UTC day unless a second person approves; ``none``: no limit."""
     gaen_signature_infos: tuple[SignatureInfo, ...] = (SignatureInfo("310", "v1"),)
     """The signatures on GAEN files, newest key first."""
 
@@ -72,6 +80,10 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}")
+        for name in ("person_daily_cards", "provider_daily_cards"):
+            quota = getattr(self, name)
+            if isinstance(quota, int) and quota < 0:
+                raise ValueError(f'{name} must be at least 0, or "none"')
         if self.freshness_seconds < 2 * self.step_seconds:
             raise ValueError("freshness_seconds must be at least two steps")
         if not 1 <= self.useful_days <= MOST_USEFUL_DAYS:

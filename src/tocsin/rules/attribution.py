@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from tocsin.model.claims import Claim, request_claim
 from tocsin.model.errors import Invalid, Refused
+from tocsin.model.names import folded
 
 MAX_TEXT: Final = 500
 """Most characters of a name or reason."""
@@ -52,7 +53,7 @@ def attribution(who: str, why: str, request_id: bytes, approved_by: str | None =
     if approved_by is None:
         return Attribution(actor, reason, None, request_id)
     approver = printable(approved_by, MAX_TEXT, "approver_refused", "Say who else approved")  # A3
-    if approver.casefold() == actor.casefold():  # A4
+    if folded(approver) == folded(actor):  # A4
         raise Refused("approver_is_actor", "Nobody approves of their own act: name somebody else, or leave it out.")
     return Attribution(actor, reason, approver, request_id)
 

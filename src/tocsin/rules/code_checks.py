@@ -10,7 +10,7 @@ from tocsin.model.calls import Verdict
 from tocsin.model.claims import Claim
 from tocsin.model.code_reading import CodeKind, CodeReading
 from tocsin.model.keys import ReportType
-from tocsin.model.times import QUARTER_SECONDS, Instant
+from tocsin.model.times import Instant
 
 
 class Origin(Struct, frozen=True):
@@ -29,7 +29,6 @@ SELF_REPORT: Final = Origin(ReportType.SELF_REPORTED, batch=0, serial=0, provide
 
 def origin_of(ledger: Ledger, code: CodeReading, received_at: Instant) -> Origin | Verdict:
     """The origin that `code` stands for, or the verdict that refuses it. Whether it is spent is not asked here."""
-    quarter = received_at // QUARTER_SECONDS
     batch = ledger.batches.get(code.batch)
     if (
         code.kind != CodeKind.CARD  # D1
@@ -37,12 +36,12 @@ def origin_of(ledger: Ledger, code: CodeReading, received_at: Instant) -> Origin
         or batch.code_kind != code.kind  # D2
         or not batch.activated  # D3
         or code.serial >= batch.count  # D4
-        or quarter < batch.valid_from  # D5
+        or not batch.has_begun(received_at)  # D5
         or code.genuine is False  # D6
     ):
         return Verdict.CODE_UNKNOWN
     if standing_revocations(ledger, code.batch, code.serial, batch.provider, ledger.sequence + 1):  # D7
         return Verdict.CODE_CUT_OFF
-    if quarter >= batch.valid_until or code.genuine is None or code.claim is None:  # D8
+    if batch.has_ended(received_at) or code.genuine is None or code.claim is None:  # D8
         return Verdict.CODE_EXPIRED
     return Origin(batch.report_type, code.batch, code.serial, batch.provider, Claim(code.claim))

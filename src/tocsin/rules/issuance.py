@@ -1,20 +1,21 @@
-"""Who may hand out codes, and which: providers, and batches of cards (rows I1–I12)."""
+"""Who may hand out codes, and which: providers, and batches of cards (rows I1–I13)."""
 
-import unicodedata
 from typing import Final
 
 from msgspec import Struct
 
-from tocsin.ledger.predicates import standing_revocations
+from tocsin.ledger.predicates import is_suspended, standing_revocations
 from tocsin.ledger.state import Ledger
 from tocsin.model.claims import batch_claim
 from tocsin.model.code_reading import CodeKind
 from tocsin.model.errors import Refused
 from tocsin.model.events import BatchActivated, BatchIssued, Draft, ProviderAdded
 from tocsin.model.keys import ReportType
+from tocsin.model.names import folded
 from tocsin.model.policy import Policy
 from tocsin.model.times import QUARTER_SECONDS, Instant
 from tocsin.rules.attribution import Attribution, printable
+from tocsin.rules.quotas import check_quotas
 
 MAX_NAME: Final = 80
 """Most characters of a provider's name."""
@@ -37,20 +38,17 @@ class BatchRequest(Struct, frozen=True):
 def add_provider(ledger: Ledger, name: str, by: Attribution) -> Draft:
     """A provider with the next number, or `Refused`."""
     name = printable(name, MAX_NAME, "name_refused", "Give the provider a name")  # I1
-    if any(_same_name(name) == _same_name(provider.name) for provider in ledger.providers.values()):  # I2
+    if any(folded(name) == folded(provider.name) for provider in ledger.providers.values()):  # I2
         raise Refused("name_taken", "A provider of this name is there already: choose another name.")
     number = max(ledger.providers, default=0) + 1
     return Draft(ProviderAdded(provider=number, name=name, **by.signed), (by.claim,))
-
-
-def _same_name(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def issue_batch(ledger: Ledger, request: BatchRequest, policy: Policy, now: Instant, by: Attribution) -> Draft:
     """A dormant batch with the next number, or `Refused`."""
     if request.provider not in ledger.providers:  # I3
         raise Refused("provider_unknown", "There is no such provider: add it first.")
+    _refuse_suspended(ledger, request.provider)
     if not 1 <= request.count <= policy.maximum_batch_cards:  # I5
         raise Refused("batch_size_refused", f"A batch has 1 to {policy.maximum_batch_cards} cards.")
     if request.code_kind not in (CodeKind.CARD, CodeKind.TRAINING):  # I6
@@ -63,6 +61,8 @@ def issue_batch(ledger: Ledger, request: BatchRequest, policy: Policy, now: Inst
         raise Refused("batch_numbers_spent", "All batch numbers are given: a new deployment is needed.")
     if standing_revocations(ledger, batch, 0, request.provider, ledger.sequence + 1):  # I4
         raise Refused("provider_cut_off", "This provider is cut off: reinstate it before it gets new cards.")
+    if request.code_kind != CodeKind.TRAINING:
+        check_quotas(ledger, policy, request.provider, request.count, now, by)
     body = BatchIssued(
         batch=batch,
         provider=request.provider,
@@ -75,6 +75,11 @@ def issue_batch(ledger: Ledger, request: BatchRequest, policy: Policy, now: Inst
         **by.signed,
     )
     return Draft(body, (by.claim, batch_claim(batch)))
+
+
+def _refuse_suspended(ledger: Ledger, provider: int) -> None:
+    if is_suspended(ledger, provider):  # I13
+        raise Refused("provider_suspended", "This provider is suspended: restore it before it hands out new cards.")
 
 
 def _life(request: BatchRequest, policy: Policy, now: Instant) -> tuple[int, int]:
@@ -93,6 +98,7 @@ def activate_batch(ledger: Ledger, batch: int, now: Instant, by: Attribution) ->
         raise Refused("batch_unknown", "There is no such batch.")
     if known.activated:  # I11
         raise Refused("batch_active", "This batch is active already: nothing is left to do.")
-    if now // QUARTER_SECONDS >= known.valid_until:  # I12
+    if known.has_ended(now):  # I12
         raise Refused("batch_expired", "This batch has expired: issue a new one.")
+    _refuse_suspended(ledger, known.provider)
     return Draft(BatchActivated(batch=batch, **by.signed), (by.claim,))
