@@ -138,3 +138,11 @@ def test_issued_cards_are_taken_by_intake(run: Run, site: Site) -> None:
     run("codes", "activate", "2")
     site.performer.catch_up()
     assert site.answer(report("someone", card["code"], 2, site.clock.now()).body).verdict is Verdict.TAKEN
+
+
+def test_activating_a_training_batch_does_not_say_that_its_codes_work(run: Run, site: Site) -> None:
+    run("codes", "issue", "1", "--count", "2", "--training")
+    told = run("codes", "activate", "2")
+    assert told.code == 0 and "practice" in told.out and "work" not in told.out
+    run("codes", "issue", "1", "--count", "2")
+    assert "work from now on" in run("codes", "activate", "3").out

@@ -10,11 +10,13 @@ from tocsin.cli.acting import DEFAULT_DATA, DEFAULT_OPTIONS, ActOptions, Data, J
 from tocsin.cli.terminal import InTerminal, counted
 from tocsin.codes.card import batch_key, make_card
 from tocsin.codes.hint import hint
+from tocsin.journal.encoding import decode_body
 from tocsin.ledger.predicates import standing_revocations
 from tocsin.ledger.state import Batch, Ledger
+from tocsin.model.claims import batch_claim
 from tocsin.model.code_reading import CodeKind, CodeReading
 from tocsin.model.errors import Unavailable
-from tocsin.model.events import BatchIssued, Draft, Event
+from tocsin.model.events import BatchActivated, BatchIssued, Draft, Event
 from tocsin.model.keys import ReportType
 from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant, utc
@@ -93,6 +95,7 @@ def activate(
 ) -> None:
     """Make the codes of a batch work: its provider has the cards in hand.
 
+    Those of a training batch are for practice, active or not: no server takes them.
     The way back: tocsin revoke --batch N.
 
     Example: tocsin codes activate 1
@@ -107,7 +110,7 @@ def activate(
         options,
         why,
         lambda ledger, policy, now, by: activate_batch(ledger, batch, now, by),
-        lambda deployment, event: Outcome((f"Batch {batch} is active: its codes work from now on.",)),
+        _tell_activated,
     )
 
 
@@ -213,6 +216,18 @@ def _tell_issued(deployment: Deployment, event: Event) -> Outcome:
         ),
         fields={"cards": [{"serial": serial, "code": code} for serial, code in enumerate(cards)]},
     )
+
+
+def _tell_activated(deployment: Deployment, event: Event) -> Outcome:
+    assert isinstance(event.body, BatchActivated)
+    batch = event.body.batch
+    (issued,) = deployment.journal.holders([batch_claim(batch)])
+    assert issued is not None  # the rule has found the batch
+    stored = deployment.journal.read(issued - 1, 1)[0]
+    body = decode_body(stored.kind, stored.body)
+    if isinstance(body, BatchIssued) and body.code_kind == CodeKind.TRAINING:
+        return Outcome((f"Batch {batch} is active, for practice: no server takes its codes.",))
+    return Outcome((f"Batch {batch} is active: its codes work from now on.",))
 
 
 def _cards(body: BatchIssued, keys: KeyFolder) -> list[str]:
