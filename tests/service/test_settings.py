@@ -158,7 +158,7 @@ def test_a_required_field_that_is_missing(folders: Folders, missing: str) -> Non
 
 
 def test_unknown_names_are_refused_by_name(folders: Folders) -> None:
-    with pytest.raises(Invalid, match="minimum_report`"):
+    with pytest.raises(Invalid, match=r"`policy\.minimum_report`"):
         load(folders, with_policy("minimum_report", "1"))
     with pytest.raises(Invalid, match="signature_algorithm"):
         load(folders, with_field("signature_algorithm", '"1.2.840.10045.4.3.3"'))
@@ -174,14 +174,86 @@ def test_what_is_no_toml(folders: Folders, text: str) -> None:
         load(folders, text)
 
 
+_NEEDED = "".join(f"{name} = {value}\n" for name, value in REQUIRED.items())
+MISTAKES = {
+    "empty": ("", ["`region` is missing"]),
+    "only a comment": ("# later", ["`region` is missing"]),
+    "missing": ('region = "a"', ["`origin` is missing", "no default"]),
+    "unknown": (_NEEDED + "x = 1", ["`x` is no setting"]),
+    "misspelt": (_NEEDED + "prot = 1", ["`prot` is no setting", "`port`"]),
+    "misspelt below": (_NEEDED + "[policy]\nusefull_days = 3", ["`policy.usefull_days`", "`useful_days`"]),
+    "misspelt table": (_NEEDED + "[polici]\nuseful_days = 3", ["`polici` is no setting", "`policy`"]),
+    "text for a number": (_NEEDED + 'port = "8787"', ["`port`", "whole number", "without quotes"]),
+    "unit for a number": (
+        _NEEDED + '[policy]\nuseful_days = "14 d"',
+        ["`policy.useful_days`", "without quotes or unit"],
+    ),
+    "fraction": (_NEEDED + "port = 1.5", ["`port`", "whole number"]),
+    "day for a number": (_NEEDED + "port = 2026-01-01", ["`port`", "whole number"]),
+    "truth for a number": (_NEEDED + "port = true", ["`port`", "whole number"]),
+    "number for a truth": (_NEEDED + "single_machine = 1", ["`single_machine`", "true or false"]),
+    "number for text": (_NEEDED + "host = 1", ["`host`", "text in quotes"]),
+    "number for a table": (_NEEDED + "policy = 1", ["`policy`", "[policy]"]),
+    "text for a quota": (_NEEDED + '[policy]\nperson_daily_cards = "9"', ["`policy.person_daily_cards`", "10000"]),
+    "list of texts": (
+        _NEEDED + '[policy]\ngaen_signature_infos = ["310"]',
+        ["gaen_signature_infos", '[["310", "v1"]]'],
+    ),
+    "out of range": (_NEEDED + "port = 65536", ["port must be from 0 to 65535"]),
+    "out of range below": (_NEEDED + "[policy]\nuseful_days = 15", ["policy.useful_days must be from 1 to 14"]),
+    "two that disagree": (_NEEDED + "[policy]\nfreshness_seconds = 900", ["policy.freshness_seconds", "two steps"]),
+    "no value": (_NEEDED + "port =\n", ["not TOML", "line 4"]),
+    "no quotes": ("region = utopia", ["not TOML", "line 1"]),
+    "twice": (_NEEDED + 'region = "b"', ["not TOML"]),
+    "table twice": (_NEEDED + "[policy]\n[policy]", ["not TOML", "line 5"]),
+    "long number": (_NEEDED + f"port = {'9' * 5000}", ["not TOML", "too long"]),
+    "deep": (f"a = {'[' * 5000}", ["not TOML"]),
+    "NUL": ("\0", ["not TOML"]),
+}
+_WORDS_OF_LIBRARIES = ("Object", "Expected", "$", "`int`", "`str`", "Traceback", "tomllib")
+
+
+@pytest.mark.parametrize(("text", "words"), MISTAKES.values(), ids=MISTAKES)
+def test_every_mistake_names_file_setting_and_what_is_expected(folders: Folders, text: str, words: list[str]) -> None:
+    with pytest.raises(Invalid) as error:
+        load(folders, text)
+    sentence = str(error.value)
+    assert sentence.startswith(str(folders.settings))
+    assert all(word in sentence for word in words)
+    assert not any(word in sentence for word in _WORDS_OF_LIBRARIES)
+
+
+@pytest.mark.parametrize("name", [*Settings.__struct_fields__, *Policy.__struct_fields__])
+def test_no_value_is_repeated(folders: Folders, name: str) -> None:
+    """A password that was pasted into the wrong line reaches no log."""
+    of_policy = name in Policy.__struct_fields__
+    lines = {**REQUIRED, **({} if of_policy else {name: '"s3cret PASTED"'})}
+    text = "".join(f"{key} = {value}\n" for key, value in lines.items())
+    with pytest.raises(Invalid) as error:
+        load(folders, text + (f'[policy]\n{name} = "s3cret PASTED"\n' if of_policy else ""))
+    assert name in str(error.value)
+    assert "PASTED" not in str(error.value)
+
+
 def test_bytes_that_are_no_text(folders: Folders) -> None:
     folders.settings.write_bytes(b"region = '\xff'")
-    with pytest.raises(Invalid, match="can't be read"):
+    with pytest.raises(Invalid, match="UTF-8"):
         load_settings(folders)
     folders.settings.unlink()
     folders.settings.mkdir()
-    with pytest.raises(Invalid, match="can't be read"):
+    with pytest.raises(Invalid, match="can't be read: Is a directory"):
         load_settings(folders)
+
+
+def test_a_byte_order_mark_does_no_harm(folders: Folders) -> None:
+    assert load(folders, "\ufeff" + _NEEDED).region == "utopia"
+
+
+def test_a_file_is_no_deployment(folders: Folders) -> None:
+    folders.settings.touch()
+    with pytest.raises(Refused, match="no folder") as refusal:
+        load_settings(Folders(folders.settings))
+    assert refusal.value.code == "no_deployment"
 
 
 def test_no_settings_are_no_deployment(folders: Folders) -> None:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 
 from tocsin.cli.terminal import InTerminal
@@ -11,6 +10,7 @@ from tocsin.model.errors import Invalid
 from tocsin.service.founding import found
 from tocsin.service.key_folder import PURPOSES
 from tocsin.service.settings import Settings
+from tocsin.service.settings_table import read_table
 
 
 def init(
@@ -45,12 +45,11 @@ def init(
         For a trial: accept a disk that may lose what it holds in a power cut.
     """
     # cyclopts knows no msgspec: the settings' own checks speak here as they do for the file
+    given = {"region": region, "origin": origin, "base_url": base_url, "single_machine": single_machine}
     try:
-        settings = msgspec.convert(
-            {"region": region, "origin": origin, "base_url": base_url, "single_machine": single_machine}, Settings
-        )
-    except msgspec.ValidationError as error:
-        raise Invalid(f"{error}.") from None
+        settings = read_table(given, Settings)
+    except Invalid as invalid:
+        raise Invalid(f"{invalid}.") from None
     folders = found(directory, settings, terminal.clock)
     terminal.line(f"A deployment for region {region} is in {directory}")
     terminal.line()
@@ -73,8 +72,8 @@ def init(
     )
     terminal.line()
     terminal.say("Next:")
-    given = f"--data {directory}"
-    terminal.line(f'  tocsin provider add "General Hospital" {given}')
-    terminal.line(f"  tocsin codes issue 1 --count 20 {given}")
-    terminal.line(f"  tocsin codes activate 1 {given}")
-    terminal.line(f"  tocsin serve {given}")
+    here = f"--data {directory}"
+    terminal.line(f'  tocsin provider add "General Hospital" {here}')
+    terminal.line(f"  tocsin codes issue 1 --count 20 {here}")
+    terminal.line(f"  tocsin codes activate 1 {here}")
+    terminal.line(f"  tocsin serve {here}")

@@ -1,6 +1,7 @@
 """Settings: what one deployment's folder holds, and its `tocsin.toml`."""
 
 import json
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -11,6 +12,7 @@ from msgspec import Struct
 
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.policy import Policy
+from tocsin.service.settings_table import read_table
 
 REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
 BASE_URL: Final = re.compile(r"https?://[!$-.0->@-\[\]-~][!$->@-\[\]-~]*")
@@ -85,16 +87,25 @@ def load_settings(folders: Folders) -> Settings:
 
     Raises `Refused` if it is none, `Invalid` with the field at fault if the file is not right.
     """
+    path = folders.settings
     try:
-        text = folders.settings.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except FileNotFoundError:
         raise Refused("no_deployment", f"there is no deployment in {folders.top}: make one by `tocsin init`") from None
-    except (OSError, UnicodeDecodeError):
-        raise Invalid(f"{folders.settings} can't be read") from None
+    except NotADirectoryError:
+        raise Refused("no_deployment", f"{folders.top} is no folder, and so no deployment") from None
+    except UnicodeDecodeError:
+        raise Invalid(f"{path} is no text in UTF-8: save it as such, or restore it") from None
+    except OSError as error:
+        raise Invalid(f"{path} can't be read: {os.strerror(error.errno or 0)}") from None
     try:
-        return msgspec.convert(tomllib.loads(text), Settings)
-    except (ValueError, RecursionError, msgspec.ValidationError) as error:
-        raise Invalid(f"{folders.settings}: {error}") from None
+        return read_table(tomllib.loads(text), Settings)
+    except tomllib.TOMLDecodeError as error:  # it says what and where, and repeats no value
+        raise Invalid(f"{path} is not TOML: {error}") from None
+    except (ValueError, RecursionError):
+        raise Invalid(f"{path} is not TOML: a number is too long, or too much lies within each other") from None
+    except Invalid as invalid:
+        raise Invalid(f"{path}: {invalid}") from None
 
 
 def settings_text(settings: Settings) -> str:
