@@ -22,12 +22,16 @@ from tocsin.rules.issuance import BatchRequest, activate_batch, add_provider, is
 from tocsin.service.deployment import Deployment
 from tocsin.service.founding import found
 from tocsin.service.key_folder import KeyFolder
+from tocsin.service.perform import Performer
 from tocsin.service.settings import Settings
 
 BATCH_CARDS: Final = 2048
 KEYS_PER_REPORT: Final = 14
 POLICY: Final = Policy(minimum_reports=1, hold_back_quarters=0)
 """All that waits goes out at the next step, so that what is published can be counted beforehand."""
+SETTINGS: Final = Settings(
+    region="utopia", origin="tocsin.example/bench", base_url="http://127.0.0.1", single_machine=True, policy=POLICY
+)
 MORNING: Final = Instant(day_start(20_500) + 9 * 3600)
 """2026-02-16 09:00 UTC: where no server is needed, the clock stands."""
 
@@ -44,22 +48,24 @@ class StandingClock:
 
 def found_site(top: Path, cards: int, clock: Clock) -> list[str]:
     """Founds a deployment in `top` with as many active batches as `cards` need; returns those cards, as printed."""
-    settings = Settings(
-        region="utopia", origin="tocsin.example/bench", base_url="http://127.0.0.1", single_machine=True, policy=POLICY
-    )
-    found(top, settings, clock)
+    found(top, SETTINGS, clock)
     deployment = Deployment(top, clock)
     try:
-        performer = deployment.performer()
-        performer.act(lambda ledger, now: add_provider(ledger, "St. Elsewhere", _by()))
-        batches = range(1, -(-cards // BATCH_CARDS) + 1)
-        request = BatchRequest(provider=1, count=BATCH_CARDS, issuing_period=1)
-        for batch in batches:
-            performer.act(lambda ledger, now: issue_batch(ledger, request, POLICY, now, _by()))
-            performer.act(partial(_activate, batch))
+        batches = issue(deployment.performer(), cards)
     finally:
         deployment.close()
     return list(islice((card for batch in batches for card in _cards(deployment.keys, batch)), cards))
+
+
+def issue(performer: Performer, cards: int) -> range:
+    """Issues and activates as many batches as `cards` need, to one provider; returns their numbers."""
+    performer.act(lambda ledger, now: add_provider(ledger, "St. Elsewhere", _by()))
+    batches = range(1, -(-cards // BATCH_CARDS) + 1)
+    request = BatchRequest(provider=1, count=BATCH_CARDS, issuing_period=1)
+    for batch in batches:
+        performer.act(lambda ledger, now: issue_batch(ledger, request, POLICY, now, _by()))
+        performer.act(partial(_activate, batch))
+    return batches
 
 
 def _activate(batch: int, ledger: Ledger, now: Instant) -> Draft:

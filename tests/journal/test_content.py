@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.journal.vectors import DAY, DAY_KEY, JOURNAL, REPORT_ID, VECTORS, NoDayKeys, OneDayKey
-from tocsin.journal.content import decode_content, encode_content, open_content, open_event, seal
+from tocsin.journal.content import Opener, decode_content, encode_content, seal
 from tocsin.journal.encoding import NewEvent, StoredEvent, number_event
 from tocsin.model.errors import Invalid
 from tocsin.model.events import Paused, ReportContent, Reported
@@ -54,7 +54,7 @@ def test_vector_plain() -> None:
 
 def test_vector_stored() -> None:
     assert seal(DAY_KEY, DAY, "reported", REPORT_ID, PLAIN, NONCE) == STORED
-    assert open_content(OneDayKey(), "reported", REPORT_ID, STORED) == PLAIN
+    assert Opener(OneDayKey()).content("reported", REPORT_ID, STORED) == PLAIN
 
 
 @pytest.mark.parametrize("row", VECTORS["refused_contents"], ids=lambda row: row["case"])
@@ -70,7 +70,7 @@ def test_refused_stored_bytes(row: dict[str, str]) -> None:
             return DAY_KEY
 
     with pytest.raises(Invalid):
-        open_content(SameKeyEveryDay(), "reported", REPORT_ID, bytes.fromhex(row["stored"]))
+        Opener(SameKeyEveryDay()).content("reported", REPORT_ID, bytes.fromhex(row["stored"]))
 
 
 @given(contents())
@@ -98,19 +98,19 @@ def test_a_changed_byte_never_opens(at: int, flip: int) -> None:
     forged = bytearray(STORED)
     forged[at] ^= flip
     try:
-        assert open_content(OneDayKey(), "reported", REPORT_ID, bytes(forged)) is None
+        assert Opener(OneDayKey()).content("reported", REPORT_ID, bytes(forged)) is None
         assert at < 4  # another day: its key is not there
     except Invalid:
         assert at >= 4
 
 
 def test_erased_content_is_none() -> None:
-    assert open_content(NoDayKeys(), "reported", REPORT_ID, STORED) is None
+    assert Opener(NoDayKeys()).content("reported", REPORT_ID, STORED) is None
 
 
 def test_the_wrong_key_does_not_open() -> None:
     with pytest.raises(Invalid):
-        open_content(OneDayKey(DAY, bytes(32)), "reported", REPORT_ID, STORED)
+        Opener(OneDayKey(DAY, bytes(32))).content("reported", REPORT_ID, STORED)
 
 
 @pytest.mark.parametrize(
@@ -150,17 +150,17 @@ def reported() -> StoredEvent:
 
 
 def test_an_event_is_opened() -> None:
-    event = open_event(OneDayKey(), reported())
+    event = Opener(OneDayKey()).event(reported())
     assert isinstance(event.body, Reported)
     assert (event.sequence, event.recorded_at, event.digest) == (5, reported().recorded_at, reported().digest)
     assert event.content is not None and encode_content(event.content) == PLAIN
 
 
 def test_an_erased_event_is_opened_without_content() -> None:
-    assert open_event(NoDayKeys(), reported()).content is None
+    assert Opener(NoDayKeys()).event(reported()).content is None
 
 
 def test_content_where_none_belongs_is_invalid() -> None:
     odd = number_event(NewEvent(Paused(who="a", why="b"), STORED), bytes(32), 1, 900)
     with pytest.raises(Invalid):
-        open_event(OneDayKey(), odd)
+        Opener(OneDayKey()).event(odd)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import DTypeLike
 
 from tocsin.ledger.columns import Columns
+from tocsin.model.errors import Unavailable
 
 DTYPES: dict[str, DTypeLike] = {"number": np.int64, "flag": np.bool_, "bytes": "V3"}
 
@@ -45,3 +46,43 @@ def test_a_view_is_written_through() -> None:
 def test_a_column_that_is_not_there() -> None:
     with pytest.raises(KeyError):
         Columns(DTYPES)["absent"]
+
+
+ROWS = st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.booleans(), st.binary(min_size=3, max_size=3)))
+
+
+@given(ROWS, st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
+def test_rows_added_one_by_one(rows: list[tuple[int, bool, bytes]], asked: set[int], extended: set[int]) -> None:
+    """They stand where `append` said, whatever is asked or added in between."""
+    columns = Columns(DTYPES)
+    expected: list[tuple[int, bool, bytes]] = []
+    for number, row in enumerate(rows):
+        assert columns.append(row) == len(expected)
+        expected.append(row)
+        if number in extended:
+            assert columns.extend(1).start == len(expected)
+            expected.append((0, False, bytes(3)))
+        assert columns.count == len(expected)
+        if number in asked:
+            assert len(columns["flag"]) == len(expected)
+    assert columns["number"].tolist() == [number for number, _, _ in expected]
+    assert columns["flag"].tolist() == [flag for _, flag, _ in expected]
+    assert columns["bytes"].tobytes() == b"".join(data for _, _, data in expected)
+
+
+def test_a_table_torn_by_want_of_memory_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = Columns(DTYPES)
+    columns.append((1, True, b"abc"))
+
+    def fail(*_: object) -> slice:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Columns, "_grow", fail)
+        with pytest.raises(MemoryError):
+            columns["number"]
+    assert columns.torn
+    with pytest.raises(Unavailable):
+        columns["number"]
+    with pytest.raises(Unavailable):
+        columns.extend(1)

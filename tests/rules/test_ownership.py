@@ -83,8 +83,8 @@ def _meets(objection: Event, report: Event) -> bool:
 
 
 def _owner(ledger: Ledger, name: str) -> Holder | None:
-    head = ledger.heads.get(day_key(name).key_data)
-    row = None if head is None else owner(ledger, head)
+    rows = np.nonzero(ledger.keys["record"]["key_data"] == np.void(day_key(name).key_data))[0]
+    row = owner(ledger, int(rows[0])) if len(rows) else None
     if row is None:
         return None
     return int(ledger.reports["sequence"][ledger.keys["report"][row]]), int(ledger.keys["position"][row])

@@ -46,7 +46,7 @@ def _state(ledger: Ledger) -> dict[str, Any]:
     state = dict(vars(ledger))
     for table in ("reports", "keys"):
         columns = state[table]
-        state[table] = {name: columns[name].tobytes() for name in columns._arrays}
+        state[table] = {name: columns[name].tobytes() for name in columns.names}
     return copy.deepcopy(state)
 
 

@@ -174,7 +174,7 @@ def test_a_failed_group_without_events_costs_no_second_reading(
 def test_a_fold_that_fails_half_way_leaves_no_half(
     site: Site, performer: Performer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault of ours, after some columns were written: the next answer does not come from that ledger."""
+    """A fault of ours, after the keys were laid down: the next answer does not come from that ledger."""
 
     class Torn(Exception):
         pass
@@ -183,7 +183,7 @@ def test_a_fold_that_fails_half_way_leaves_no_half(
         raise Torn
 
     with monkeypatch.context() as patched:
-        patched.setattr("tocsin.ledger.fold._hold_keys", tear)
+        patched.setattr("tocsin.ledger.columns.Columns.append", tear)
         with pytest.raises(Torn):
             answers(site, performer, call(site, "ada", 0))
     assert answers(site, performer, track_call(drawn("ada w"))) == [Answer(Verdict.UNKNOWN)]

@@ -15,9 +15,11 @@ from tocsin.client.sync import sync
 from tocsin.client.trust import parse_trust
 from tocsin.formats.wire import decode_answer
 from tocsin.journal.port import Group
-from tocsin.ledger import columns
 from tocsin.ledger.columns import Columns
 from tocsin.ledger.fold import fold
+from tocsin.ledger.key_index import KeyIndex
+from tocsin.ledger.key_table import KeyTable
+from tocsin.ledger.queries import live_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid, Refused, Unavailable
@@ -52,25 +54,38 @@ def answers(site: Site, *bodies: bytes) -> list[Verdict]:
         collector.stop()
 
 
-@pytest.mark.parametrize("times", range(1, 3))
-def test_half_a_fold_is_never_kept(site: Site, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
+def fail(*_: object) -> int:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("step", [(KeyTable, "hold"), (Columns, "append")])
+def test_half_a_fold_is_never_kept(site: Site, monkeypatch: pytest.MonkeyPatch, step: tuple[type, str]) -> None:
     """Memory runs out while a report is folded: no receipt without its event, and the next call is answered right."""
-    extend, left = Columns.extend, [times]
-
-    def fail(table: Columns, rows: int) -> slice:
-        left[0] -= 1
-        if left[0] == 0:
-            raise MemoryError
-        return extend(table, rows)
-
     body = report("ada", site.cards[0], 3, site.clock.now()).body
     site.performer.catch_up()
-    monkeypatch.setattr(columns.Columns, "extend", fail)
-    with pytest.raises(MemoryError):
-        site.performer.answer([arrival(site, body)])
+    with monkeypatch.context() as patched:
+        patched.setattr(*step, fail)
+        with pytest.raises(MemoryError):
+            site.performer.answer([arrival(site, body)])
     assert not any(event.kind == Reported.kind for event in site.deployment.journal.read(0))
     assert site.answer(body).verdict is Verdict.TAKEN
     assert [event.kind for event in site.deployment.journal.read(0)].count(Reported.kind) == 1
+
+
+@pytest.mark.parametrize("step", [(KeyIndex, "first_holders"), (Columns, "extend")])
+def test_a_table_half_laid_out_is_read_anew(
+    site: Site, monkeypatch: pytest.MonkeyPatch, step: tuple[type, str]
+) -> None:
+    """Memory runs out when the keys are first asked for: the publisher tells, and publishes right a round later."""
+    site.answer(report("ada", site.cards[0], 3, site.clock.now()).body)
+    site.clock.at += DAY_SECONDS
+    publisher = site.deployment.publisher()
+    with monkeypatch.context() as patched:
+        patched.setattr(*step, fail)
+        with pytest.raises(MemoryError):
+            publisher.publish()
+    publisher.publish()
+    assert publisher.ledger.version and len(live_rows(publisher.ledger, Day(0))) == 3
 
 
 def test_a_fault_while_idle_does_not_end_the_collector(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -443,10 +458,10 @@ def test_a_lost_key_does_not_make_each_call_read_the_whole_journal(site: Site, m
     site.clock.wait(900)
     key, day = lose(site, day_of(site.clock.now())), day_of(site.clock.now())
     again = Deployment(site.top, site.clock)
-    folded: list[Ledger] = []
+    folded: list[Event] = []
 
     def counted(ledger: Ledger, events: list[Event]) -> None:
-        folded.append(ledger)
+        folded.extend(events)
         fold(ledger, events)
 
     monkeypatch.setattr("tocsin.service.follow.fold", counted)

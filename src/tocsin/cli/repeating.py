@@ -6,7 +6,7 @@ rule is asked again, about the ledger as it stood right before the event, and mu
 
 import msgspec
 
-from tocsin.journal.content import open_event
+from tocsin.journal.content import Opener
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Refused
 from tocsin.model.events import Body, Event
@@ -24,7 +24,7 @@ def done_before(deployment: Deployment, rule: Rule, request: Claim) -> Event | N
     (sequence,) = deployment.journal.holders([request])
     if sequence is None:
         return None
-    recorded = open_event(deployment.keys, deployment.journal.read(sequence - 1, 1)[0])
+    recorded = Opener(deployment.keys).event(deployment.journal.read(sequence - 1, 1)[0])
     difference = _difference(recorded.body, _decided_then(deployment, rule, recorded))
     if difference is not None:
         raise Refused(

@@ -4,6 +4,8 @@ Who draws the nonce and who keeps the day keys is left to `service`. Source: ``d
 """
 
 import struct
+from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -27,6 +29,7 @@ TAG_BYTES: Final = 16
 
 _PLAIN_HEAD: Final = struct.Struct(">BIHI32sB")
 _DAY: Final = struct.Struct(">I")
+_ALL_POSITIONS: Final = bytes(range(MAX_KEYS))
 _SEALED_HEAD_BYTES: Final = _DAY.size + NONCE_BYTES
 
 
@@ -54,12 +57,13 @@ def decode_content(plain: bytes) -> ReportContent:
         raise Invalid("the content has a layout that this version does not know: update tocsin")
     if len(plain) != _PLAIN_HEAD.size + count * CONTENT_KEY.itemsize:
         raise Invalid("the content's length does not fit its number of keys")
-    keys = np.frombuffer(plain, CONTENT_KEY, offset=_PLAIN_HEAD.size)
-    if (keys["key_kind"] != KeyKind.GAEN).any():
+    kinds = plain[_PLAIN_HEAD.size :: CONTENT_KEY.itemsize]  # bytes: for so few, numpy would take longer
+    if kinds.count(KeyKind.GAEN) != count:
         raise Invalid("the content has keys of a kind that this version does not know: update tocsin")
-    positions = keys["position"].tolist()  # so few that numpy would take longer
-    if positions != sorted(set(positions)) or any(position >= MAX_KEYS for position in positions):
+    positions = plain[_PLAIN_HEAD.size + 1 :: CONTENT_KEY.itemsize]
+    if not _ALL_POSITIONS.startswith(positions) and not _ascend(positions):
         raise Invalid("the content's positions do not ascend, or pass the most that a report may have")
+    keys = np.frombuffer(plain, CONTENT_KEY, offset=_PLAIN_HEAD.size)
     return ReportContent(batch, serial, provider, sent, keys)
 
 
@@ -71,42 +75,60 @@ def seal(day_key: bytes, day: Day, kind: str, own_id: bytes, plain: bytes, nonce
     """
     if len(nonce) != NONCE_BYTES:
         raise Invalid(f"a nonce has {NONCE_BYTES} bytes")
-    return _day_bytes(day) + nonce + _cipher(day_key).encrypt(nonce, plain, _bound_to(kind, day, own_id))
+    day_bytes = _day_bytes(day)
+    return day_bytes + nonce + _cipher(day_key).encrypt(nonce, plain, _bound_to(kind, day_bytes, own_id))
 
 
-def open_content(day_keys: DayKeys, kind: str, own_id: bytes, stored: bytes) -> bytes | None:
-    """The plain bytes of a stored content; None if its day's key is gone, so that it is erased.
+def _ascend(positions: bytes) -> bool:
+    return positions[-1] < MAX_KEYS and all(before < after for before, after in pairwise(positions))
 
-    Raises `Invalid` if the key is there and the content does not open: it was changed, or belongs to another event.
+
+class Opener:
+    """Opens what is sealed. It keeps the ciphers of the days that it meets, so it must not live as long as they should.
+
+    A run of events is opened with one; then no key that is destroyed lives on in it.
     """
-    if len(stored) < _SEALED_HEAD_BYTES + TAG_BYTES:
-        raise Invalid("the sealed content is too short")
-    day = Day(_DAY.unpack_from(stored)[0])
-    day_key = day_keys.day_key(day)
-    if day_key is None:
-        return None
-    nonce, sealed = stored[_DAY.size : _SEALED_HEAD_BYTES], stored[_SEALED_HEAD_BYTES:]
-    try:
-        return _cipher(day_key).decrypt(nonce, sealed, _bound_to(kind, day, own_id))
-    except InvalidTag:
-        raise Invalid("the sealed content does not open: it was changed, or another key sealed it") from None
 
+    def __init__(self, day_keys: DayKeys) -> None:
+        self._day_keys = day_keys
+        self._ciphers: dict[bytes, AESGCM | None] = {}
 
-def open_event(day_keys: DayKeys, stored: StoredEvent) -> Event:
-    """`stored` as the ledger folds it: body decoded, content opened, or `sealed` where its day's key is not at hand.
+    def event(self, stored: StoredEvent) -> Event:
+        """`stored` as the ledger folds it: body decoded, content opened, or `sealed` if its day's key is not at hand.
 
-    Raises `UnknownKind`, and `Invalid` for a body or a content that is not what it should be.
-    """
-    body = decode_body(stored.kind, stored.body)
-    content = None
-    if stored.content is not None:
+        Raises `UnknownKind`, and `Invalid` for a body or a content that is not what it should be.
+        """
+        body = decode_body(stored.kind, stored.body)
+        if stored.content is None:
+            return Event(stored.sequence, stored.recorded_at, body, stored.digest)
         if not isinstance(body, Reported):
             raise Invalid("the event has content, and its kind has none")
-        own_id = base64url.decode_exactly(body.id, ID_BYTES)
-        plain = open_content(day_keys, stored.kind, own_id, stored.content)
+        plain = self.content(stored.kind, base64url.decode_exactly(body.id, ID_BYTES), stored.content)
         content = None if plain is None else decode_content(plain)
-    sealed = stored.content is not None and content is None
-    return Event(stored.sequence, stored.recorded_at, body, stored.digest, content, sealed)
+        return Event(stored.sequence, stored.recorded_at, body, stored.digest, content, sealed=content is None)
+
+    def content(self, kind: str, own_id: bytes, stored: bytes) -> bytes | None:
+        """The plain bytes of a stored content; None if its day's key is gone, so that it is erased.
+
+        Raises `Invalid` if the key is there and the content does not open: it was changed, or belongs to another event.
+        """
+        if len(stored) < _SEALED_HEAD_BYTES + TAG_BYTES:
+            raise Invalid("the sealed content is too short")
+        day = stored[: _DAY.size]
+        if day not in self._ciphers:
+            self._ciphers[day] = self._cipher(Day(_DAY.unpack(day)[0]))
+        cipher = self._ciphers[day]
+        if cipher is None:
+            return None
+        nonce, sealed = stored[_DAY.size : _SEALED_HEAD_BYTES], stored[_SEALED_HEAD_BYTES:]
+        try:
+            return cipher.decrypt(nonce, sealed, _bound_to(kind, day, own_id))
+        except InvalidTag:
+            raise Invalid("the sealed content does not open: it was changed, or another key sealed it") from None
+
+    def _cipher(self, day: Day) -> AESGCM | None:
+        day_key = self._day_keys.day_key(day)
+        return None if day_key is None else _cipher(day_key)
 
 
 def _cipher(day_key: bytes) -> AESGCM:
@@ -122,12 +144,19 @@ def _day_bytes(day: Day) -> bytes:
         raise Invalid("the day is out of range") from None
 
 
-def _bound_to(kind: str, day: Day, own_id: bytes) -> bytes:
+def _bound_to(kind: str, day: bytes, own_id: bytes) -> bytes:
     """The associated data: what a sealed content can't be parted from."""
+    if len(own_id) != ID_BYTES:
+        raise Invalid(f"an event's own ID has {ID_BYTES} bytes")
+    return _named(kind) + day + own_id
+
+
+@lru_cache(maxsize=8)
+def _named(kind: str) -> bytes:
     try:
         name = kind.encode("ascii")
     except UnicodeEncodeError:
         raise Invalid("a kind is ASCII") from None
-    if len(name) > 255 or len(own_id) != ID_BYTES:
-        raise Invalid(f"an event's own ID has {ID_BYTES} bytes, its kind at most 255")
-    return prefix("content") + bytes([len(name)]) + name + _day_bytes(day) + own_id
+    if len(name) > 255:
+        raise Invalid("a kind has at most 255 bytes")
+    return prefix("content") + bytes([len(name)]) + name

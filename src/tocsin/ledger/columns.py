@@ -6,35 +6,73 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from tocsin.model.errors import Unavailable
+
+TORN: Final = "memory ran out while the ledger was folded: it is read anew from the journal"
 _FIRST_ROOM: Final = 1024
 
 
 class Columns:
     """A table whose rows are only ever added; each column is one array, so that a question is one pass over it.
 
-    `columns["name"]` is a writable view of the rows there are; it is stale after the next `extend`.
+    Rows that are added one by one wait, as they came, until a column is asked for: numpy is slow on single cells.
+    `columns["name"]` is a writable view of the rows there are; it is stale once further rows are asked for.
     """
 
     def __init__(self, dtypes: Mapping[str, DTypeLike]) -> None:
         self._arrays: dict[str, NDArray[Any]] = {name: np.zeros(_FIRST_ROOM, dtype) for name, dtype in dtypes.items()}
         self._room = _FIRST_ROOM
-        self.count = 0
+        self._written = 0
+        self._waiting: list[tuple[Any, ...]] = []
+        self.torn = False
+        """Whether writing failed half-way, for want of memory: the table can't be used any more."""
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        return self._arrays[name][: self.count]
+        """The column `name`. Raises `Unavailable` if the table is torn."""
+        self._write()
+        return self._arrays[name][: self._written]
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return self._written + len(self._waiting)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The columns there are."""
         return tuple(self._arrays)
 
+    def append(self, row: tuple[Any, ...]) -> int:
+        """Adds a row, a value a column in their order (bytes where numpy has a void type); returns where it is."""
+        self._waiting.append(row)
+        return self.count - 1
+
     def extend(self, rows: int) -> slice:
         """Adds `rows` rows of zeros and returns where they are. Cost: amortised one copy."""
-        start, self.count = self.count, self.count + rows
-        if self.count > self._room:
-            self._room = max(2 * self._room, self.count)
+        self._write()
+        return self._grow(rows)
+
+    def _grow(self, rows: int) -> slice:
+        start, self._written = self._written, self._written + rows
+        if self._written > self._room:
+            self._room = max(2 * self._room, self._written)
             for name, array in self._arrays.items():
                 grown = np.zeros(self._room, array.dtype)
                 grown[:start] = array[:start]
                 self._arrays[name] = grown
-        return slice(start, self.count)
+        return slice(start, self._written)
+
+    def _write(self) -> None:
+        if self.torn:
+            raise Unavailable(TORN)
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        self.torn = True
+        rows = self._grow(len(waiting))
+        for array, values in zip(self._arrays.values(), zip(*waiting, strict=True), strict=True):
+            if array.dtype.kind == "V":
+                array[rows] = np.frombuffer(b"".join(values), array.dtype)
+            else:
+                array[rows] = values
+        self.torn = False

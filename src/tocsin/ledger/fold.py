@@ -5,14 +5,16 @@ batch) raises `Invalid`: the journal is then not what wrote it.
 """
 
 from collections.abc import Callable, Iterable
+from sys import intern
 from typing import Any, Final, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from tocsin.ledger.key_table import NEVER, KeyTable
 from tocsin.ledger.predicates import covered_reports, standing_revocations
-from tocsin.ledger.state import NEVER, Batch, Ledger, Provider, Revocation, Rollback, Version
+from tocsin.ledger.state import Batch, Ledger, Provider, Revocation, Rollback, Version
 from tocsin.model.base64url import decode_exactly
 from tocsin.model.errors import Invalid
 from tocsin.model.events import (
@@ -28,18 +30,17 @@ from tocsin.model.events import (
     ProviderSuspended,
     Published,
     Reinstated,
-    ReportContent,
     Reported,
     Resumed,
     Revoked,
     RolledBack,
     Withdrawn,
 )
-from tocsin.model.keys import key_days, key_ends, release_instants
-from tocsin.model.times import DAY_SECONDS, EMBARGO_SECONDS, day_of
+from tocsin.model.times import DAY_SECONDS, day_of
 
 Rows = NDArray[np.int64]
 Value = TypeVar("Value")
+_NO_DIGEST: Final = bytes(32)
 
 
 def fold(ledger: Ledger, events: Iterable[Event]) -> None:
@@ -58,6 +59,7 @@ def fold(ledger: Ledger, events: Iterable[Event]) -> None:
 def _founded(ledger: Ledger, event: Event, body: Founded) -> None:
     ledger.region = body.region
     ledger.deployment_id = decode_exactly(body.deployment_id, 32)
+    ledger.keys = KeyTable(ledger.deployment_id)
     ledger.founded_at = event.recorded_at
 
 
@@ -93,49 +95,41 @@ def _batch_activated(ledger: Ledger, event: Event, body: BatchActivated) -> None
 
 
 def _reported(ledger: Ledger, event: Event, body: Reported) -> None:
-    reports = ledger.reports
-    index = reports.extend(1).start
-    reports["sequence"][index] = event.sequence
-    reports["recorded_at"][index] = event.recorded_at
-    reports["received_at"][index] = body.received_at
-    reports["report_type"][index] = body.report_type
-    reports["first_row"][index] = ledger.keys.count
-    ledger.verdicts.append(body.verdicts)
-    ledger.report_by_id[decode_exactly(body.id, 32)] = index
-    content = event.content
-    if content is None:
-        reports["erased"][index] = True
-        if event.sealed:
-            ledger.sealed_days.add(body.received_at // DAY_SECONDS)
-        return
-    reports["batch"][index] = content.batch
-    reports["serial"][index] = content.serial
-    reports["provider"][index] = content.provider
-    reports["sent"][index] = np.void(content.sent)
-    reports["rows"][index] = len(content.keys)
-    reports["objections"][index] = standing_revocations(
-        ledger, content.batch, content.serial, content.provider, event.sequence
+    content, index = event.content, ledger.reports.count
+    batch, serial, provider, sent, objections, first_row, rows = 0, 0, 0, _NO_DIGEST, 0, ledger.keys.count, 0
+    if content is not None:
+        batch, serial, provider, sent = content.batch, content.serial, content.provider, content.sent
+        objections = standing_revocations(ledger, batch, serial, provider, event.sequence)
+        rows = len(content.keys)
+        ledger.keys.hold(index, body.received_at, _hold_bytes(body, event), content.keys)
+    elif event.sealed:
+        ledger.sealed_days.add(body.received_at // DAY_SECONDS)
+    ledger.reports.append(
+        (
+            event.sequence,
+            event.recorded_at,
+            body.received_at,
+            body.report_type,
+            batch,
+            serial,
+            provider,
+            sent,
+            first_row,
+            rows,
+            objections,
+            False,
+            content is None,
+        )
     )
-    _hold_keys(ledger, index, body, content)
+    ledger.verdicts.append(intern(body.verdicts))  # nearly all alike
+    ledger.report_by_id[decode_exactly(body.id, 32)] = index
 
 
-def _hold_keys(ledger: Ledger, report: int, body: Reported, content: ReportContent) -> None:
-    records, positions = content.keys["record"], content.keys["position"]
-    keys = ledger.keys
-    rows = keys.extend(len(records))
-    keys["record"][rows] = records
-    keys["report"][rows] = report
-    keys["position"][rows] = positions
-    keys["day"][rows] = key_days(records)
-    keys["embargo_until"][rows] = key_ends(records) + EMBARGO_SECONDS
-    keys["release_at"][rows] = release_instants(records, body.received_at, np.array(body.hold)[positions])
-    keys["last_row"][rows] = NEVER
-    heads = ledger.heads
-    for row, key in zip(range(rows.start, rows.stop), records["key_data"].tolist(), strict=True):
-        head = heads.setdefault(key, row)
-        keys["head"][row] = head
-        if head != row:
-            ledger.holders.setdefault(head, [head]).append(row)
+def _hold_bytes(body: Reported, event: Event) -> bytes:
+    try:
+        return bytes(body.hold)
+    except ValueError:
+        raise Invalid(f"event {event.sequence} has a hold-back that is not from 0 to 255 quarter-hours") from None
 
 
 def _withdrawn(ledger: Ledger, event: Event, body: Withdrawn) -> None:
@@ -151,7 +145,7 @@ def _withdrawn(ledger: Ledger, event: Event, body: Withdrawn) -> None:
 
 def _holds_first(ledger: Ledger, head: int, row: int) -> bool:
     """Whether `row` owns its key, or would but for an objection: its withdrawal is then final for the key."""
-    for earlier in ledger.holders.get(head, [head]):
+    for earlier in ledger.keys.holders.get(head, [head]):
         if earlier == row:
             return True
         report = ledger.keys["report"][earlier]
@@ -161,8 +155,11 @@ def _holds_first(ledger: Ledger, head: int, row: int) -> bool:
 
 
 def _revoked(ledger: Ledger, event: Event, body: Revoked) -> None:
-    ledger.objections[event.sequence] = Revocation(body.target, body.since)
-    ledger.reports["objections"][covered_reports(ledger, body.target, body.since)] += 1
+    target = body.target
+    ledger.objections[event.sequence] = Revocation(target, body.since)
+    named = (target.provider, None) if target.provider is not None else (None, target.batch)
+    ledger.revocations.setdefault(named, []).append(event.sequence)
+    ledger.reports["objections"][covered_reports(ledger, target, body.since)] += 1
 
 
 def _rolled_back(ledger: Ledger, event: Event, body: RolledBack) -> None:
@@ -197,11 +194,10 @@ def _published(ledger: Ledger, event: Event, body: Published) -> None:
     leaving, _ = rows_of_moves(ledger, body.leaving, event)
     entering, types = rows_of_moves(ledger, body.entering, event)
     out, into = keys["head"][leaving], keys["head"][entering]
-    handed_over = np.intersect1d(out, into).tolist()  # from one holder to another: never absent
-    before = [(keys["record"][keys["last_row"][head]].tobytes(), int(keys["changed"][head])) for head in handed_over]
-
     keys["public"][out] = False
     keys["left"][out] = version
+    handed_over = into[keys["left"][into] == version].tolist()  # from one holder to another: never absent
+    before = [(keys["record"][keys["last_row"][head]].tobytes(), int(keys["changed"][head])) for head in handed_over]
 
     last = keys["last_row"][into]
     for head in into[(last != NEVER) & (last != entering)].tolist():  # another holder was public before

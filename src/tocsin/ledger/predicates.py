@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.ledger.state import Batch, Ledger, Revocation
+from tocsin.ledger.state import Batch, Ledger, Objection, Revocation
 from tocsin.model.events import Target
 from tocsin.model.times import Instant
 
@@ -39,11 +39,22 @@ def covered_reports(ledger: Ledger, target: Target, since: int) -> NDArray[np.bo
 
 
 def standing_revocations(ledger: Ledger, batch: int, serial: int, provider: int, sequence: int) -> int:
-    """How many revocations stand against a report of this code with this sequence."""
-    return sum(
-        objection.standing and objection.since <= sequence and covers(objection.target, batch, serial, provider)
-        for objection in ledger.objections.values()
-        if isinstance(objection, Revocation)
+    """How many revocations stand against a report of this code with this sequence.
+
+    Cost: only those that name its provider or its batch are looked at, however many there are.
+    """
+    if not ledger.revocations:
+        return 0
+    named = *ledger.revocations.get((provider, None), ()), *ledger.revocations.get((None, batch), ())
+    return sum(_stands(ledger.objections[number], batch, serial, provider, sequence) for number in named)
+
+
+def _stands(objection: Objection, batch: int, serial: int, provider: int, sequence: int) -> bool:
+    return (
+        isinstance(objection, Revocation)
+        and objection.standing
+        and objection.since <= sequence
+        and covers(objection.target, batch, serial, provider)
     )
 
 
@@ -86,7 +97,7 @@ def owner(ledger: Ledger, head: int) -> int | None:
     if ledger.keys["final"][head]:
         return None
     report_of, withdrawn, objections = ledger.keys["report"], ledger.reports["withdrawn"], ledger.reports["objections"]
-    for row in ledger.holders.get(head, [head]):
+    for row in ledger.keys.holders.get(head, [head]):
         report = report_of[row]
         if withdrawn[report]:
             return None
@@ -100,7 +111,7 @@ def owned_rows(ledger: Ledger) -> NDArray[np.bool_]:
     keys = ledger.keys
     under_objection = (ledger.reports["objections"] != 0)[keys["report"]]
     owned: NDArray[np.bool_] = (keys["head"] == np.arange(keys.count)) & ~keys["final"] & ~under_objection
-    for head in ledger.holders:
+    for head in ledger.keys.holders:
         owned[head] = False
         row = owner(ledger, head)
         if row is not None:

@@ -6,10 +6,11 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from tocsin.ledger.key_table import NEVER
 from tocsin.ledger.predicates import owned_rows, standing_reports
-from tocsin.ledger.state import NEVER, Ledger, Revocation
-from tocsin.model.keys import Column, Records
-from tocsin.model.times import Day, day_of, day_start
+from tocsin.ledger.state import Ledger, Revocation
+from tocsin.model.keys import Column, Records, key_ends
+from tocsin.model.times import EMBARGO_SECONDS, Day, day_of, day_start
 
 Rows = NDArray[np.intp]
 
@@ -89,11 +90,12 @@ def waiting(ledger: Ledger, at: int, oldest: Day) -> Waiting:
     absent = wanted_rows(ledger, oldest) & ~public_rows(ledger)
     fresh = absent & ~keys["was_public"]
     due = keys["release_at"] <= at
+    returning = np.nonzero(absent & keys["was_public"])[0]
     eligible = np.nonzero(fresh & due)[0]
     return Waiting(
         eligible=eligible,
         held=np.nonzero(fresh & ~due)[0],
-        returning=np.nonzero(absent & keys["was_public"] & (keys["embargo_until"] <= at))[0],
+        returning=returning[key_ends(keys["record"][returning]) + EMBARGO_SECONDS <= at],
         reports=len(np.unique(keys["report"][eligible])),
         oldest_release_at=int(keys["release_at"][eligible].min()) if len(eligible) else None,
     )

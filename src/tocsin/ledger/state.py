@@ -3,18 +3,14 @@
 Only `tocsin.ledger.fold` changes it. `predicates` and `queries` read it; rules and publication ask them.
 """
 
-from typing import Final
-
 import numpy as np
 from msgspec import Struct
 
 from tocsin.ledger.columns import Columns
 from tocsin.ledger.issued import IssuedCards
+from tocsin.ledger.key_table import KeyTable
 from tocsin.model.events import FileSpec, MadeFile, Target
-from tocsin.model.keys import RECORD
 from tocsin.model.times import QUARTER_SECONDS
-
-NEVER: Final = -1
 
 
 class Provider(Struct, frozen=True):
@@ -85,10 +81,7 @@ class Version(Struct, frozen=True):
 class Ledger:
     """What the journal up to `sequence` amounts to.
 
-    `reports`: one row a report, ascending by sequence. `keys`: one row a taken key position, those of one report
-    together, ascending by position. What is public is known per key, not per holder, and stands in the row of the
-    key's first holder (its *head*): `public`, `last_row` (the holder that is or was last public), and the three
-    versions that the delta law needs: `first_entered`, `changed` (last entered or changed), `left`.
+    `reports`: one row a report, ascending by sequence; `keys`: one row a key that a report holds.
     """
 
     def __init__(self) -> None:
@@ -102,6 +95,8 @@ class Ledger:
         self.batches: dict[int, Batch] = {}
         self.issued = IssuedCards()
         self.objections: dict[int, Objection] = {}
+        self.revocations: dict[tuple[int | None, int | None], list[int]] = {}
+        """Provider or batch → the sequences of the revocations against it or a part of it."""
         self.versions: list[Version] = []
         self.made: list[MadeFile] = []
         """The public files of every version but the newest, whose own are recorded with the next one."""
@@ -126,30 +121,14 @@ class Ledger:
                 "erased": np.bool_,
             }
         )
-        self.keys = Columns(
-            {
-                "record": RECORD,
-                "report": np.int32,
-                "position": np.uint8,
-                "day": np.int32,
-                "embargo_until": np.int64,
-                "release_at": np.int64,
-                "was_public": np.bool_,
-                "head": np.int32,
-                "public": np.bool_,
-                "last_row": np.int32,
-                "first_entered": np.int32,
-                "changed": np.int32,
-                "left": np.int32,
-                "final": np.bool_,
-            }
-        )
-        self.heads: dict[bytes, int] = {}
-        """Key data → the row of its first holder."""
-        self.holders: dict[int, list[int]] = {}
-        """Head → all its holders' rows, by sequence and position; only for keys that have more than one."""
+        self.keys = KeyTable(b"")
         self.stints: dict[int, list[tuple[int, int]]] = {}
         """Head → (row, version at which that row ceased to be public) of holders that another holder followed."""
+
+    @property
+    def torn(self) -> bool:
+        """Whether memory ran out while a table was written: the ledger can't be used any more."""
+        return self.reports.torn or self.keys.torn
 
     @property
     def version(self) -> int:

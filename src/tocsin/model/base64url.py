@@ -5,8 +5,13 @@ from typing import Final
 
 from tocsin.model.errors import Invalid
 
-_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/...")
+"""Dots stand for what is no symbol here; the strict decoder refuses them."""
 _FROM_STANDARD: Final = bytes.maketrans(b"+/", b"-_")
+_LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
+"""Symbols that leave no spare bit set, by the length of the last group."""
+
+_PADDING: Final = (b"", b"===", b"==", b"=")
 
 
 def encode(data: bytes) -> str:
@@ -26,11 +31,13 @@ def decode(text: str) -> bytes:
     >>> decode("__4")
     b'\\xff\\xfe'
     """
+    last = len(text) % 4
     try:
-        data = binascii.a2b_base64(text.encode("ascii").translate(_TO_STANDARD) + b"=" * (-len(text) % 4))
+        standard = text.encode("ascii").translate(_TO_STANDARD) + _PADDING[last]
+        data = binascii.a2b_base64(standard, strict_mode=True)
     except (UnicodeEncodeError, binascii.Error):
         raise Invalid("not base64url") from None
-    if encode(data) != text:  # also what holds foreign symbols, which the decoder passes over
+    if last and text[-1] not in _LAST[last]:
         raise Invalid("not canonical base64url")
     return data
 

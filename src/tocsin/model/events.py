@@ -228,7 +228,7 @@ BODIES: Final[tuple[type[Body], ...]] = (
 KINDS: Final[dict[str, type[Body]]] = {body.kind: body for body in BODIES}
 
 
-class ReportContent(Struct, frozen=True, eq=False):
+class ReportContent(Struct, frozen=True, eq=False, gc=False):
     """What is erased with its day: a report's keys and where its code came from. Batch 0 and provider 0 mean none.
 
     `sent` is the 32-byte digest of the call; `keys` has one row a taken key, in order of position.
@@ -249,7 +249,7 @@ class Draft(Struct, frozen=True, eq=False):
     content: ReportContent | None = None
 
 
-class Event(Struct, frozen=True, eq=False):
+class Event(Struct, frozen=True, eq=False, gc=False):
     """An event as the journal holds it, its content opened. `content` is None where there is none or it is erased.
 
     `sealed`: the journal has content, but the key of its day is not at hand.

@@ -79,7 +79,7 @@ def unheld_release(received_at: int, end_at: int) -> int:
     return max(received_at, end_at + EMBARGO_SECONDS)
 
 
-def release_instants(records: Records, received_at: int, holds: NDArray[Any]) -> Column:
+def release_instants(records: Records, received_at: int | Column, holds: NDArray[Any]) -> Column:
     """The instant from which each key may go out; `holds` in quarter-hours, one a key."""
     unheld = np.maximum(key_ends(records) + EMBARGO_SECONDS, received_at)
     return unheld + holds.astype(np.int64) * QUARTER_SECONDS

@@ -70,6 +70,7 @@ def _fork(ledger: Ledger) -> Ledger:
     fork = copy.copy(ledger)
     fork.reports = copy.deepcopy(ledger.reports)
     fork.objections = dict(ledger.objections)
+    fork.revocations = copy.deepcopy(ledger.revocations)
     fork.providers = dict(ledger.providers)
     fork.batches = dict(ledger.batches)
     return fork

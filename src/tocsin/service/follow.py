@@ -1,9 +1,9 @@
 """Following the journal: the ledger at the tip, as far as this process has read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from tocsin.journal.content import open_event
+from tocsin.journal.content import Opener
 from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.port import PAGE_EVENTS
 from tocsin.ledger.fold import fold
@@ -33,25 +33,36 @@ class Follower:
         Raises as `read` does; `UnknownKind` for an event that only a newer version knows; `Invalid` for a content
         that does not open. The ledger then holds what came before.
         """
-        if self._is_key_back():
+        for page in self._pages(read):
+            opener = Opener(self._day_keys)
+            for stored in page:
+                event = opener.event(stored)
+                self.fold([event])
+                yield event
+
+    def catch_up(self, read: Read) -> None:
+        """Folds everything behind the ledger, a page at a time. Raises as `follow`."""
+        for page in self._pages(read):
+            opener = Opener(self._day_keys)
+            opened: list[Event] = []
+            try:
+                for stored in page:
+                    opened.append(opener.event(stored))
+            finally:
+                self.fold(opened)
+
+    def _pages(self, read: Read) -> Iterator[list[StoredEvent]]:
+        if self.ledger.torn or self._is_key_back():
             self.forget()
         while page := read(self.ledger.sequence):
-            for stored in page:
-                event = open_event(self._day_keys, stored)
-                self.fold(event)
-                yield event
+            yield page
             if len(page) < PAGE_EVENTS:
                 return
 
-    def catch_up(self, read: Read) -> None:
-        """Folds everything behind the ledger. Raises as `follow`."""
-        for _ in self.follow(read):
-            pass
-
-    def fold(self, event: Event) -> None:
-        """Folds one event. A ledger that an error leaves with half of it is dropped: it would answer what is not so."""
+    def fold(self, events: Sequence[Event]) -> None:
+        """Folds these events. A ledger that an error leaves with half of one is dropped: its answers would be wrong."""
         try:
-            fold(self.ledger, [event])
+            fold(self.ledger, events)
         except BaseException:
             self.forget()
             raise

@@ -137,7 +137,7 @@ class Performer:
     def _append(self, group: Group, draft: Draft, received_at: Instant) -> Event:
         stored = group.append(NewEvent(draft.body, self._sealed(draft, received_at), draft.claims))
         event = Event(stored.sequence, stored.recorded_at, draft.body, stored.digest, draft.content)
-        self._follower.fold(event)
+        self._follower.fold([event])
         return event
 
     def _sealed(self, draft: Draft, received_at: Instant) -> bytes | None:

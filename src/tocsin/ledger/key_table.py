@@ -1,0 +1,138 @@
+"""The table of keys: which reports hold which keys, and what of them is public."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from tocsin.ledger.columns import TORN, Columns
+from tocsin.ledger.key_index import KeyIndex
+from tocsin.model.errors import Invalid, Unavailable
+from tocsin.model.keys import CONTENT_KEY, RECORD, ContentKeys, Records, key_days, release_instants
+
+NEVER: Final = -1
+
+
+class _Held(Struct, frozen=True, eq=False, gc=False):
+    report: int
+    received_at: int
+    hold: bytes
+    keys: ContentKeys
+
+
+class KeyTable:
+    """One row a taken key position, those of one report together, ascending by position.
+
+    What is public is known per key, not per holder, and stands in the row of the key's first holder (its `head`):
+    `public`, `last_row` (the holder that is or was last public), and the three versions that the delta law needs:
+    `first_entered`, `changed` (last entered or changed), `left`.
+
+    The keys of a report wait, as they came, until the table is asked: many are laid out in the time of a few.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._columns = Columns(
+            {
+                "record": RECORD,
+                "report": np.int32,
+                "position": np.uint8,
+                "day": np.int32,
+                "release_at": np.int64,
+                "was_public": np.bool_,
+                "head": np.int32,
+                "public": np.bool_,
+                "last_row": np.int32,
+                "first_entered": np.int32,
+                "changed": np.int32,
+                "left": np.int32,
+                "final": np.bool_,
+            }
+        )
+        self._index = KeyIndex(secret)
+        self._holders: dict[int, list[int]] = {}
+        self._waiting: list[_Held] = []
+        self._torn = False
+        self.count = 0
+        """How many rows there are."""
+
+    @property
+    def torn(self) -> bool:
+        """As that of `Columns`."""
+        return self._torn or self._columns.torn
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """The column `name`: a writable view, stale once further rows are asked for. Raises as that of `Columns`."""
+        self._lay_out()
+        return self._columns[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns there are."""
+        return self._columns.names
+
+    @property
+    def holders(self) -> dict[int, list[int]]:
+        """Head → all its holders' rows, by sequence and position; only for keys that have more than one."""
+        self._lay_out()
+        return self._holders
+
+    def hold(self, report: int, received_at: int, hold: bytes, keys: ContentKeys) -> int:
+        """Adds the keys of the report in row `report`; `hold`: quarter-hours, a byte for each position as sent.
+
+        Returns the first of their rows. Raises `Invalid` if a key's position has no hold-back.
+        """
+        first = self.count
+        if not len(keys):
+            return first
+        if keys["position"][-1] >= len(hold):
+            raise Invalid("a report holds a key that has no hold-back")
+        self._waiting.append(_Held(report, received_at, hold, keys))
+        self.count += len(keys)
+        return first
+
+    def _lay_out(self) -> None:
+        if self._torn:
+            raise Unavailable(TORN)
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        self._torn = True
+        self._write(waiting)
+        self._torn = False
+
+    def _write(self, waiting: Sequence[_Held]) -> None:
+        columns = self._columns
+        rows = columns.extend(self.count - columns.count)
+        keys: ContentKeys = np.frombuffer(b"".join([held.keys.tobytes() for held in waiting]), CONTENT_KEY)
+        counts = [len(held.keys) for held in waiting]
+        records = _records(keys)
+        columns["record"][rows] = records
+        columns["report"][rows] = np.repeat([held.report for held in waiting], counts)
+        columns["position"][rows] = keys["position"]
+        columns["day"][rows] = key_days(records)
+        received_at = np.repeat([held.received_at for held in waiting], counts)
+        columns["release_at"][rows] = release_instants(records, received_at, _holds(waiting, counts, keys["position"]))
+        columns["last_row"][rows] = NEVER
+        heads = self._index.first_holders(columns["record"], rows.start)
+        columns["head"][rows] = heads
+        for row in (rows.start + np.nonzero(heads != np.arange(rows.start, rows.stop))[0]).tolist():
+            head = int(columns["head"][row])
+            self._holders.setdefault(head, [head]).append(row)
+
+
+def _records(keys: ContentKeys) -> Records:
+    """The records of `keys`, next to each other; numpy would copy them field by field."""
+    offset = CONTENT_KEY.itemsize - RECORD.itemsize
+    records: Records = np.ndarray(len(keys), f"V{RECORD.itemsize}", keys, offset, keys.strides).copy().view(RECORD)
+    return records
+
+
+def _holds(waiting: Sequence[_Held], counts: list[int], positions: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The hold-back of each key; those of a report are written position by position, of which some were not taken."""
+    written = [len(held.hold) for held in waiting]
+    firsts = np.repeat(np.cumsum(written) - written, counts)
+    quarters = np.frombuffer(b"".join([held.hold for held in waiting]), np.uint8)
+    holds: NDArray[np.uint8] = quarters[firsts + positions]
+    return holds

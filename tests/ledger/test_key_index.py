@@ -1,0 +1,62 @@
+"""The index of keys says what a dictionary would say, however the keys come and however they collide."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tocsin.ledger import key_index
+from tocsin.ledger.key_index import KeyIndex
+from tocsin.model.keys import RECORD, Records
+
+
+def records(keys: list[bytes]) -> Records:
+    rows = np.zeros(len(keys), RECORD)
+    rows["key_data"] = np.frombuffer(b"".join(keys), "V16")
+    return rows
+
+
+def by_dictionary(keys: list[bytes]) -> list[int]:
+    first: dict[bytes, int] = {}
+    return [first.setdefault(key, row) for row, key in enumerate(keys)]
+
+
+FEW_KEYS = st.lists(st.integers(0, 40).map(lambda number: number.to_bytes(16, "big")), max_size=120)
+"""So few different ones that most are held twice."""
+
+
+@given(FEW_KEYS, st.lists(st.integers(0, 120), max_size=6), st.binary(max_size=32))
+def test_as_a_dictionary_in_any_pieces(keys: list[bytes], cuts: list[int], secret: bytes) -> None:
+    index, table = KeyIndex(secret), records(keys)
+    found: list[int] = []
+    for end in [*sorted(min(cut, len(keys)) for cut in cuts), len(keys)]:
+        found += index.first_holders(table[:end], len(found)).tolist()
+    assert found == by_dictionary(keys)
+
+
+def test_it_grows_and_forgets_nobody() -> None:
+    """Some 30 times its first size, in runs longer than what is looked at together; then every key once more."""
+    distinct = key_index._AT_ONCE * 2 + 17
+    numbers = np.arange(distinct, dtype=np.uint64)
+    once = np.zeros(distinct, RECORD)
+    once["key_data"] = np.stack([numbers * np.uint64(0x9E3779B97F4A7C15), numbers], axis=1).view("V16").ravel()
+    twice = np.concatenate([once, once[::-1]], dtype=RECORD)
+    index = KeyIndex(b"secret")
+    assert index.first_holders(once, 0).tolist() == list(range(distinct))
+    assert index.first_holders(twice, distinct).tolist() == list(range(distinct))[::-1]
+
+
+def test_keys_that_meet_in_one_slot() -> None:
+    """Chosen by one who knows the secret: all of them at one slot, at the very end of the table."""
+    index = KeyIndex(b"known")
+    candidates = [number.to_bytes(16, "little") for number in range(1 << 16)]
+    slots = index._hash(key_index._words(records(candidates)))
+    last = len(index._slots) - 1
+    meeting = [candidates[row] for row in np.nonzero(slots == last)[0]]
+    assert len(meeting) >= 8
+    keys = [*meeting, *meeting[::-1]]
+    assert index.first_holders(records(keys), 0).tolist() == by_dictionary(keys)
+
+
+def test_another_secret_another_place() -> None:
+    keys = key_index._words(records([number.to_bytes(16, "big") for number in range(64)]))
+    assert KeyIndex(b"one")._hash(keys).tolist() != KeyIndex(b"two")._hash(keys).tolist()
