@@ -276,6 +276,23 @@ def test_a_provider_that_is_suspended_before_the_append_gets_nothing(
     assert isinstance(performer.act(issue).body, BatchIssued), "restored just before"
 
 
+class _Hasty:
+    """A clock on which a quarter-hour passes between any two looks: a first reading of the journal took long."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def now(self) -> Instant:
+        self.at += QUARTER_SECONDS
+        return Instant(self.at)
+
+
+def test_a_rule_is_told_a_moment_of_the_quarter_hour_that_is_recorded(site: Site) -> None:
+    performer = Performer(site.deployment.journal, site.deployment.keys, _Hasty(site.clock.at), PROMPT)
+    event = performer.act(lambda ledger, now: issue_batch(ledger, BatchRequest(1, 1, 1), PROMPT, now, by("late")))
+    assert isinstance(event.body, BatchIssued) and event.body.valid_from * QUARTER_SECONDS == event.recorded_at
+
+
 def test_a_dry_run_is_the_act(site: Site, performer: Performer) -> None:
     before = site.deployment.journal.tip()
 

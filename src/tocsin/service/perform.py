@@ -65,7 +65,7 @@ class Performer:
         Every call waits for the same sync, whatever it is: refusals and decoys differ in nothing that waits. Raises
         `Unavailable` if the journal is away; then none of them is stored, and each may be repeated.
         """
-        with self._group(max(arrival.received_at for arrival in arrivals)) as group:
+        with self._group(max(arrival.received_at for arrival in arrivals)) as (group, _):
             self._refuse_missing_secrets(arrivals)
             answers = [self._answer(group, arrival) for arrival in arrivals]
         return [encode_answer(answer) for answer in answers]
@@ -73,12 +73,10 @@ class Performer:
     def act(self, rule: Rule) -> Event:
         """Appends what `rule` decides, against the journal's very tip, and returns the event, durable.
 
-        The rule is told no moment before the tip's quarter-hour: so it is always one of the event's own, `recorded_at`.
-        Raises what the rule raises (`Refused`), `ClaimTaken` if it was done before, `Unavailable`.
+        The moment that the rule is told lies in the event's own quarter-hour, `recorded_at`. Raises what the rule
+        raises (`Refused`), `ClaimTaken` if it was done before, `Unavailable`.
         """
-        now = self._clock.now()
-        with self._group(now) as group:
-            now = max(now, Instant(group.tip.recorded_at))
+        with self._group() as (group, now):
             return self._append(group, rule(self.ledger, now), now)
 
     def rehearse(self, rule: Rule) -> Draft:
@@ -89,8 +87,11 @@ class Performer:
         return rule(self.ledger, max(now, Instant(self.ledger.recorded_at)))
 
     @contextmanager
-    def _group(self, not_before: Instant) -> Iterator[Group]:
-        """A group with the ledger at its tip; the ledger is dropped if the group is not stored."""
+    def _group(self, not_before: Instant = Instant(0)) -> Iterator[tuple[Group, Instant]]:
+        """A group with the ledger at its tip, and a moment of the quarter-hour in which its events are recorded.
+
+        The ledger is dropped if the group is not stored.
+        """
         self.catch_up()  # the long part of it without holding the tip
         before = self.ledger.sequence
         now = max(self._clock.now(), not_before)  # a clock set back a little: recorded is never before received
@@ -99,7 +100,7 @@ class Performer:
                 self._follower.catch_up(group.read)
                 self._follower.refuse_lost_keys(now)
                 before = self.ledger.sequence
-                yield group
+                yield group, max(now, Instant(group.tip.recorded_at))
         except BaseException:
             if self.ledger.sequence != before:
                 self._follower.forget()
