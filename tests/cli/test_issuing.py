@@ -1,9 +1,12 @@
 """`tocsin provider` and `tocsin codes`."""
 
+from pathlib import Path
+
 import pytest
+from msgspec.structs import replace
 
 from tests.cli.conftest import Run
-from tests.sites import FixedClock, Site
+from tests.sites import PROMPT, FixedClock, Site
 from tocsin.model.calls import Verdict
 from tocsin.model.times import DAY_SECONDS
 
@@ -53,6 +56,55 @@ def test_a_suspension_needs_a_reason_and_tells_the_way_back(run: Run, site: Site
     rehearsed = run("provider", "suspend", "1", "--why", "x", "--dry-run")
     assert "provider_suspended" in rehearsed.out and "no report and no public key" in rehearsed.words
     assert "tocsin provider restore 1" in run("provider", "suspend", "1", "--why", "x").words
+
+
+def test_batches_are_listed_with_their_state(run: Run, site: Site, clock: FixedClock) -> None:
+    run("provider", "add", "Clinic North")
+    run("codes", "issue", "1", "--count", "2", "--valid-days", "1")
+    run("codes", "issue", "2", "--count", "3", "--training")
+    run("codes", "issue", "2", "--count", "4")
+    run("revoke", "--batch", "4", "--why", "lost")
+    run("revoke", "--serials", "1:0-9", "--why", "lost")
+    listed = run("codes", "list", "--json").json
+    assert [(row["batch"], row["provider"], row["cards"], row["kind"], row["state"]) for row in listed] == [
+        (1, 1, 100, "card", "active"),
+        (2, 1, 2, "card", "dormant"),
+        (3, 2, 3, "training", "dormant"),
+        (4, 2, 4, "card", "cut_off"),
+    ]
+    assert listed[1]["valid_until_at"] - listed[1]["valid_from_at"] == DAY_SECONDS
+    clock.wait(DAY_SECONDS)
+    listed = run("codes", "list", "--provider", "1")
+    assert [line.split()[-1] for line in listed.out.splitlines()] == ["state", "active", "expired"]
+    assert "There are no batches" in run("codes", "list", "--provider", "9").out
+
+
+def test_a_quota_that_runs_out_is_told_before_it_refuses(run: Run, data: Path, clock: FixedClock) -> None:
+    """Rows I14, I15. Case 28: a command that is repeated counts once, and is told what it was told."""
+    site = Site(data, clock, replace(PROMPT, person_daily_cards=100, provider_daily_cards=200), cards=1)
+    site.deployment.close()
+    issue = ["codes", "issue", "1", "--who", "Grace", "--count"]
+    assert "quota" not in run(*issue, "79").words
+    told = run(*issue, "1", *_REQUEST)
+    assert (
+        "80 of 100 cards of today's quota of this person are issued" in told.words and "provider are" not in told.words
+    )
+    again = run(*issue, "1", *_REQUEST, "--json").json
+    assert (again["repeated"], again["quotas"]) == (
+        True,
+        [{"whose": "person", "quota": 100, "used": 80}, {"whose": "provider", "quota": 200, "used": 81}],
+    )
+    assert run(*issue, "20", "--json").json["quotas"] == [
+        {"whose": "person", "quota": 100, "used": 100},
+        {"whose": "provider", "quota": 200, "used": 101},
+    ]
+    refused = run(*issue, "1")
+    assert refused.code == 1 and "0 of today's are left; all are there again at 2026-02-17 00:00 UTC" in refused.err
+    assert run("codes", "issue", "1", "--who", "grace", "--count", "1").code == 1
+    assert run(*issue, "5", "--training", "--json").json["quotas"] == []
+    assert "105 of 100" in run(*issue, "5", "--approved-by", "Ada").words
+    clock.wait(DAY_SECONDS)
+    assert run(*issue, "1").code == 0
 
 
 def test_cards_are_printed_and_work_once_activated(run: Run, site: Site) -> None:

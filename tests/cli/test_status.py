@@ -6,7 +6,7 @@ from tocsin.cli.status import NOT_YET
 from tocsin.cli.terminal import REPLACEMENT, clean
 from tocsin.journal.encoding import NewEvent
 from tocsin.model.events import ProviderAdded
-from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of, utc
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of, floor_quarter, utc
 from tocsin.stores.folder import FolderBucket
 
 
@@ -17,10 +17,39 @@ def test_it_counts_what_there_is(run: Run, site: Site, clock: FixedClock) -> Non
     run("codes", "issue", "1", "--count", "5")
     run("rollback", "--select", "serials=1:0-0", "--why", "x")
     found = run("status", "--json").json
-    assert found["batches"] == {"dormant": 1, "active": 1, "expired": 0, "cards": 105}
+    assert found["batches"] == {"dormant": 1, "active": 1, "expired": 0, "cut_off": 0, "cards": 105}
     counts = {name: found["reports"][name] for name in ("total", "standing", "withdrawn", "cut_off")}
     assert counts == {"total": 2, "standing": 0, "withdrawn": 1, "cut_off": 1}
     assert found["providers"] == 1 and found["sequence"] == site.deployment.journal.tip().sequence
+
+
+def test_it_tells_the_state_of_batches_and_providers(run: Run, site: Site, clock: FixedClock) -> None:
+    run("codes", "issue", "1", "--count", "1", "--valid-days", "1")
+    run("codes", "issue", "1", "--count", "1")
+    run("revoke", "--batch", "3", "--why", "lost")
+    run("provider", "suspend", "1", "--why", "x")
+    clock.wait(DAY_SECONDS)
+    found = run("status", "--json").json
+    assert found["batches"] == {"dormant": 0, "active": 1, "expired": 1, "cut_off": 1, "cards": 102}
+    assert (found["providers"], found["suspended_providers"]) == (1, 1)
+    assert "1 active batch, 0 dormant, 1 expired, 1 cut off" in run("status").words
+
+
+def test_it_tells_until_when_an_issuing_secret_is_needed(run: Run, site: Site, clock: FixedClock) -> None:
+    """Until the last batch's end, whatever the state of that batch."""
+    end = floor_quarter(clock.at) + 90 * DAY_SECONDS
+    assert run("status", "--json").json["issuing_secrets"] == [{"period": 1, "there": True, "needed_until_at": end}]
+    run("codes", "issue", "1", "--count", "1", "--valid-days", "91")
+    run("revoke", "--batch", "2", "--why", "lost")
+    assert "issuing secret 1 needed until 2026-05-18 09:00 UTC" in run("status").words
+    (site.deployment.folders.keys / "issuing-1").unlink()
+    assert (
+        "issuing-1" in run("status").words and run("codes", "check", site.cards[0], "--json").json["state"] == "expired"
+    )
+    clock.wait(91 * DAY_SECONDS - 1)
+    assert any("issuing-1" in warning for warning in run("status", "--json").json["warnings"])
+    clock.wait(1)
+    assert not any("issuing-1" in warning for warning in run("status", "--json").json["warnings"])
 
 
 def test_it_tells_what_waits_what_is_out_and_how_old_that_is(run: Run, site: Site, clock: FixedClock) -> None:

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from msgspec import Struct
 
 from tocsin.cli.reading import read_instant, read_request_id
-from tocsin.cli.repeating import done_before
+from tocsin.cli.repeating import Acted, done_before
 from tocsin.cli.terminal import Terminal
 from tocsin.journal.port import ClaimTaken
 from tocsin.ledger.state import Ledger
@@ -74,14 +74,7 @@ class Outcome(Struct, frozen=True):
     fields: dict[str, object] = {}
 
 
-Tell = Callable[[Deployment, Event], Outcome]
-
-
-class Acted(Struct, frozen=True, eq=False):
-    """An act that is in the journal. `repeated`: it was there before, under the same request ID."""
-
-    event: Event
-    repeated: bool
+Tell = Callable[[Deployment, Acted], Outcome]
 
 
 class Rehearsed(Struct, frozen=True, eq=False):
@@ -111,12 +104,13 @@ def act(deployment: Deployment, options: ActOptions, why: str, decide: Decide) -
     recorded = done_before(deployment, rule, by.claim)
     if recorded is None:
         try:
-            return Acted(deployment.performer().act(rule), repeated=False)
+            performer = deployment.performer()
+            return Acted(performer.act(rule), performer.ledger, repeated=False)
         except (ClaimTaken, Refused):  # perhaps by the same command, a moment ago and beside this one
             recorded = done_before(deployment, rule, by.claim)
             if recorded is None:
                 raise
-    return Acted(recorded, repeated=True)
+    return recorded
 
 
 def rehearse(deployment: Deployment, options: ActOptions, why: str, decide: Decide) -> Event | Rehearsed:
@@ -125,7 +119,7 @@ def rehearse(deployment: Deployment, options: ActOptions, why: str, decide: Deci
     rule = _bound(deployment, decide, by)
     recorded = done_before(deployment, rule, by.claim)
     if recorded is not None:
-        return recorded
+        return recorded.event
     performer = deployment.performer()
     draft = performer.rehearse(rule)
     return Rehearsed(draft, effect(performer.ledger, draft, deployment.settings.policy, deployment.clock.now()))
@@ -138,7 +132,7 @@ def run(terminal: Terminal, options: ActOptions, why: str, decide: Decide, tell:
             _tell_rehearsal(terminal, options, rehearse(deployment, options, why, decide))
             return
         acted = act(deployment, options, why, decide)
-        outcome = tell(deployment, acted.event)
+        outcome = tell(deployment, acted)
     if options.json:
         head = {"dry_run": False, "repeated": acted.repeated, "sequence": acted.event.sequence}
         terminal.json({**head, **as_json(acted.event.body), **outcome.fields})

@@ -7,21 +7,21 @@ from cyclopts.types import PositiveInt
 from msgspec import Struct
 
 from tocsin.cli.acting import DEFAULT_DATA, DEFAULT_OPTIONS, ActOptions, Data, Json, Outcome, Why, opened, run
+from tocsin.cli.finding import find_spelling, find_state
+from tocsin.cli.repeating import Acted
 from tocsin.cli.terminal import InTerminal, counted
 from tocsin.codes.card import batch_key, make_card
-from tocsin.codes.hint import hint
-from tocsin.journal.encoding import decode_body
-from tocsin.ledger.predicates import standing_revocations
-from tocsin.ledger.state import Batch, Ledger
-from tocsin.model.claims import batch_claim
-from tocsin.model.code_reading import CodeKind, CodeReading
+from tocsin.ledger.predicates import batch_state
+from tocsin.ledger.state import Ledger
+from tocsin.model.code_reading import CodeKind
 from tocsin.model.errors import Unavailable
-from tocsin.model.events import BatchActivated, BatchIssued, Draft, Event
+from tocsin.model.events import BatchActivated, BatchIssued, Draft
 from tocsin.model.keys import ReportType
 from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant, utc
 from tocsin.rules.attribution import Attribution
 from tocsin.rules.issuance import BatchRequest, activate_batch, issue_batch
+from tocsin.rules.quotas import QuotaUse, person_use, provider_use
 from tocsin.service.codes import read_code
 from tocsin.service.deployment import Deployment
 from tocsin.service.key_folder import KeyFolder
@@ -114,6 +114,71 @@ def activate(
     )
 
 
+@app.command(name="list")
+def list_batches(
+    *, provider: int | None = None, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTerminal
+) -> None:
+    """List the batches of codes and of what use each is now.
+
+    cut off: revoked as a whole. expired: its life has ended, whether it was activated or not.
+    dormant: its provider does not have it in hand yet. not yet: its life has not begun. active: its
+    codes work. Nobody is told which codes were used.
+
+    Example: tocsin codes list --provider 1
+
+    Parameters
+    ----------
+    provider
+        Only the batches of this provider.
+    """
+    with opened(data, terminal.clock) as deployment:
+        performer = deployment.performer()
+        performer.catch_up()
+        rows = _rows(performer.ledger, provider, terminal.clock.now())
+    if json:
+        terminal.json(rows)
+    elif rows:
+        terminal.table(
+            ("batch", "provider", "cards", "", "valid until", "state"),
+            [
+                (row.batch, row.provider, row.cards, row.kind, utc(row.valid_until_at), row.state.replace("_", " "))
+                for row in rows
+            ],
+        )
+    else:
+        terminal.say("There are no batches: tocsin codes issue PROVIDER --count N")
+
+
+class BatchRow(Struct, frozen=True):
+    """A batch as it is listed; instants in UTC seconds, the end not included."""
+
+    batch: int
+    provider: int
+    cards: int
+    kind: str
+    issuing_period: int
+    valid_from_at: int
+    valid_until_at: int
+    state: str
+
+
+def _rows(ledger: Ledger, provider: int | None, now: Instant) -> list[BatchRow]:
+    return [
+        BatchRow(
+            batch=number,
+            provider=batch.provider,
+            cards=batch.count,
+            kind=CodeKind(batch.code_kind).name.lower(),
+            issuing_period=batch.issuing_period,
+            valid_from_at=batch.valid_from * QUARTER_SECONDS,
+            valid_until_at=batch.valid_until * QUARTER_SECONDS,
+            state=batch_state(ledger, batch, now),
+        )
+        for number, batch in sorted(ledger.batches.items())
+        if provider in (None, batch.provider)
+    ]
+
+
 @app.command
 def check(
     code: Annotated[str, Parameter(name="CODE")],
@@ -138,13 +203,13 @@ def check(
     offline
         Check the spelling alone; no deployment is needed.
     """
-    finding = _spelling(code)
+    finding = find_spelling(code)
     if finding.spelling == "good" and not offline:
         with opened(data, terminal.clock) as deployment:
             performer = deployment.performer()
             performer.catch_up()
             reading = read_code(code, performer.ledger, deployment.keys)
-            finding = _state(performer.ledger, reading, terminal.clock.now())
+            finding = find_state(performer.ledger, reading, terminal.clock.now())
     if json:
         terminal.json(finding)
     else:
@@ -152,51 +217,8 @@ def check(
     return 0 if finding.state in ("works", "unchecked") else 1
 
 
-class Finding(Struct, frozen=True):
-    """What is to be said of a code. `batch` and `serial` only where the code is genuine."""
-
-    spelling: str
-    state: str
-    sentence: str
-    batch: int | None = None
-    serial: int | None = None
-
-
-def _spelling(code: str) -> Finding:
-    wrong = hint(code)
-    if wrong is not None:
-        return Finding("wrong", "misspelt", wrong.sentence)
-    return Finding("good", "unchecked", "It is well spelt. Whether it is genuine was not checked.")
-
-
-def _state(ledger: Ledger, reading: CodeReading, now: Instant) -> Finding:
-    batch = ledger.batches.get(reading.batch)
-    if batch is None or batch.code_kind != reading.kind or reading.serial >= batch.count or reading.genuine is False:
-        return Finding("good", "unknown", "It is well spelt, but no code of this deployment.")
-    if reading.genuine is None:
-        return Finding("good", "expired", "The secret of its time is destroyed: it can't be checked, nor used.")
-    state, sentence = _batch_state(ledger, batch, reading.serial, now)
-    return Finding(
-        "good", state, f"Batch {batch.batch}, serial {reading.serial}: {sentence}", batch.batch, reading.serial
-    )
-
-
-def _batch_state(ledger: Ledger, batch: Batch, serial: int, now: Instant) -> tuple[str, str]:
-    quarter = now // QUARTER_SECONDS
-    if batch.code_kind == CodeKind.TRAINING:
-        return "training", "a code for practice, which no server takes."
-    if standing_revocations(ledger, batch.batch, serial, batch.provider, ledger.sequence + 1):
-        return "cut_off", "cut off. The provider has other cards, or gets them by `tocsin codes issue`."
-    if quarter >= batch.valid_until:
-        return "expired", f"expired since {utc(batch.valid_until * QUARTER_SECONDS)}."
-    if not batch.activated:
-        return "dormant", f"genuine, but its batch is dormant until `tocsin codes activate {batch.batch}`."
-    if quarter < batch.valid_from:
-        return "not_yet", f"not valid before {utc(batch.valid_from * QUARTER_SECONDS)}."
-    return "works", f"genuine, and valid until {utc(batch.valid_until * QUARTER_SECONDS)}. Use is not told."
-
-
-def _tell_issued(deployment: Deployment, event: Event) -> Outcome:
+def _tell_issued(deployment: Deployment, acted: Acted) -> Outcome:
+    event = acted.event
     assert isinstance(event.body, BatchIssued)
     body = event.body
     cards = _cards(body, deployment.keys)
@@ -204,6 +226,7 @@ def _tell_issued(deployment: Deployment, event: Event) -> Outcome:
     if body.code_kind == CodeKind.TRAINING:
         kind, use = "training card", "They are for practice: no server takes them."
     until = utc(body.valid_until * QUARTER_SECONDS)
+    uses = _quota_uses(deployment, acted, body)
     return Outcome(
         lines=(
             f"Batch {body.batch} for provider {body.provider}: {counted(body.count, kind)}, valid until {until}",
@@ -213,19 +236,32 @@ def _tell_issued(deployment: Deployment, event: Event) -> Outcome:
             "",
             use,
             "They are stored nowhere else: keep this text as safe as the cards.",
+            *(_warning(use) for use in uses if use.runs_out),
         ),
-        fields={"cards": [{"serial": serial, "code": code} for serial, code in enumerate(cards)]},
+        fields={"cards": [{"serial": serial, "code": code} for serial, code in enumerate(cards)], "quotas": uses},
     )
 
 
-def _tell_activated(deployment: Deployment, event: Event) -> Outcome:
-    assert isinstance(event.body, BatchActivated)
-    batch = event.body.batch
-    (issued,) = deployment.journal.holders([batch_claim(batch)])
-    assert issued is not None  # the rule has found the batch
-    stored = deployment.journal.read(issued - 1, 1)[0]
-    body = decode_body(stored.kind, stored.body)
-    if isinstance(body, BatchIssued) and body.code_kind == CodeKind.TRAINING:
+def _quota_uses(deployment: Deployment, acted: Acted, body: BatchIssued) -> list[QuotaUse]:
+    """What was used of that day's quotas once the batch was issued; nothing for what uses none."""
+    if body.code_kind == CodeKind.TRAINING:
+        return []
+    policy, at = deployment.settings.policy, Instant(acted.event.recorded_at)
+    uses = person_use(acted.ledger, policy, body.who, at), provider_use(acted.ledger, policy, body.provider, at)
+    return [use for use in uses if use is not None]
+
+
+def _warning(use: QuotaUse) -> str:
+    return (
+        f"{use.used:,} of {use.quota:,} cards of today's quota of this {use.whose} are issued; "
+        "for more than that somebody else has to approve (--approved-by)."
+    )
+
+
+def _tell_activated(deployment: Deployment, acted: Acted) -> Outcome:
+    assert isinstance(acted.event.body, BatchActivated)
+    batch = acted.event.body.batch
+    if acted.ledger.batches[batch].code_kind == CodeKind.TRAINING:
         return Outcome((f"Batch {batch} is active, for practice: no server takes its codes.",))
     return Outcome((f"Batch {batch} is active: its codes work from now on.",))
 

@@ -7,6 +7,7 @@ from cyclopts.validators import LimitedChoice
 
 from tocsin.cli.acting import DEFAULT_OPTIONS, ActOptions, Outcome, Why, run
 from tocsin.cli.reading import read_instant, read_selection, read_serials
+from tocsin.cli.repeating import Acted
 from tocsin.cli.terminal import InTerminal, counted
 from tocsin.model.events import Event, Revoked, RolledBack, Target
 from tocsin.rules import corrections
@@ -111,7 +112,9 @@ def reinstate(
         options,
         why,
         lambda ledger, policy, now, by: corrections.reinstate(ledger, objection, by),
-        lambda deployment, event: Outcome((f"Event {event.sequence:,}: objection {objection:,} no longer stands.",)),
+        lambda deployment, acted: Outcome(
+            (f"Event {acted.event.sequence:,}: objection {objection:,} no longer stands.",),
+        ),
     )
 
 
@@ -127,8 +130,8 @@ def pause(*, why: Why, options: ActOptions = DEFAULT_OPTIONS, terminal: InTermin
         options,
         why,
         lambda ledger, policy, now, by: corrections.pause(ledger, by),
-        lambda deployment, event: Outcome(
-            (f"Event {event.sequence:,}: additions are paused. The way back: tocsin resume --why REASON",)
+        lambda deployment, acted: Outcome(
+            (f"Event {acted.event.sequence:,}: additions are paused. The way back: tocsin resume --why REASON",)
         ),
     )
 
@@ -145,11 +148,12 @@ def resume(*, why: Why, options: ActOptions = DEFAULT_OPTIONS, terminal: InTermi
         options,
         why,
         lambda ledger, policy, now, by: corrections.resume(ledger, by),
-        lambda deployment, event: Outcome((f"Event {event.sequence:,}: additions go on.",)),
+        lambda deployment, acted: Outcome((f"Event {acted.event.sequence:,}: additions go on.",)),
     )
 
 
-def _tell_revoked(deployment: Deployment, event: Event) -> Outcome:
+def _tell_revoked(deployment: Deployment, acted: Acted) -> Outcome:
+    event = acted.event
     assert isinstance(event.body, Revoked)
     named, since = _named(event.body.target), event.body.since
     if since >= event.sequence:
@@ -157,7 +161,8 @@ def _tell_revoked(deployment: Deployment, event: Event) -> Outcome:
     return _objection(event, f"{named} cut off, with its reports from event {since:,} on.", _KEYS_LEAVE)
 
 
-def _tell_rolled_back(deployment: Deployment, event: Event) -> Outcome:
+def _tell_rolled_back(deployment: Deployment, acted: Acted) -> Outcome:
+    event = acted.event
     assert isinstance(event.body, RolledBack)
     return _objection(event, f"{counted(len(event.body.reports), 'report')} rolled back.", _KEYS_LEAVE)
 

@@ -5,10 +5,11 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from tocsin.cli.acting import DEFAULT_DATA, DEFAULT_OPTIONS, ActOptions, Data, Json, Outcome, Why, opened, run
+from tocsin.cli.repeating import Acted
 from tocsin.cli.terminal import InTerminal
 from tocsin.ledger.predicates import is_suspended, standing_revocations
 from tocsin.ledger.state import Ledger
-from tocsin.model.events import Event, ProviderAdded
+from tocsin.model.events import ProviderAdded
 from tocsin.rules.issuance import add_provider
 from tocsin.rules.suspension import restore_provider, suspend_provider
 from tocsin.service.deployment import Deployment
@@ -41,7 +42,8 @@ def add(
     run(terminal, options, why, lambda ledger, policy, now, by: add_provider(ledger, name, by), _tell)
 
 
-def _tell(deployment: Deployment, event: Event) -> Outcome:
+def _tell(deployment: Deployment, acted: Acted) -> Outcome:
+    event = acted.event
     assert isinstance(event.body, ProviderAdded)
     number = event.body.provider
     return Outcome((f"Provider {number}: {event.body.name}", f"Next: tocsin codes issue {number} --count 20"))
@@ -72,9 +74,10 @@ def suspend(
         options,
         why,
         lambda ledger, policy, now, by: suspend_provider(ledger, provider, by),
-        lambda deployment, event: Outcome(
+        lambda deployment, acted: Outcome(
             (
-                f"Event {event.sequence:,}: provider {provider} is suspended. Cards in people's hands still work.",
+                f"Event {acted.event.sequence:,}: provider {provider} is suspended.",
+                "Cards in people's hands go on working: tocsin revoke cuts them off.",
                 f"The way back: tocsin provider restore {provider} --why REASON",
             )
         ),
@@ -101,15 +104,15 @@ def restore(
         options,
         why,
         lambda ledger, policy, now, by: restore_provider(ledger, provider, by),
-        lambda deployment, event: Outcome(
-            (f"Event {event.sequence:,}: provider {provider} hands out codes again.",),
+        lambda deployment, acted: Outcome(
+            (f"Event {acted.event.sequence:,}: provider {provider} hands out codes again.",),
         ),
     )
 
 
 @app.command(name="list")
 def list_providers(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTerminal) -> None:
-    """List the providers and what was issued to them.
+    """List the providers, what was issued to them and what stops them (tocsin codes list: each batch).
 
     Example: tocsin provider list
     """

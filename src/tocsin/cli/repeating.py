@@ -5,8 +5,10 @@ rule is asked again, about the ledger as it stood right before the event, and mu
 """
 
 import msgspec
+from msgspec import Struct
 
 from tocsin.journal.content import Opener
+from tocsin.ledger.state import Ledger
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Refused
 from tocsin.model.events import Body, Event
@@ -16,8 +18,16 @@ from tocsin.service.follow import Follower
 from tocsin.service.perform import Rule
 
 
-def done_before(deployment: Deployment, rule: Rule, request: Claim) -> Event | None:
-    """The event by which this very act is in the journal under this request ID; None if the ID is not used.
+class Acted(Struct, frozen=True, eq=False):
+    """An act that is in the journal, and the ledger right behind it. `repeated`: it was there before."""
+
+    event: Event
+    ledger: Ledger
+    repeated: bool
+
+
+def done_before(deployment: Deployment, rule: Rule, request: Claim) -> Acted | None:
+    """This very act, if it is in the journal under this request ID; None if the ID is not used.
 
     Raises `Refused` if it was used for another act. Cost: the ledger up to that event.
     """
@@ -25,25 +35,32 @@ def done_before(deployment: Deployment, rule: Rule, request: Claim) -> Event | N
     if sequence is None:
         return None
     recorded = Opener(deployment.keys).event(deployment.journal.read(sequence - 1, 1)[0])
-    difference = _difference(recorded.body, _decided_then(deployment, rule, recorded))
+    follower = _follower_before(deployment, sequence)
+    difference = _difference(recorded.body, _decided_then(rule, follower.ledger, recorded))
     if difference is not None:
         raise Refused(
             "request_id_used",
             f"This request ID was used for another act, event {sequence} ({recorded.body.kind}), and nothing was done"
             f" now: {difference}. Draw an ID anew for each act.",
         )
-    return recorded
+    follower.fold([recorded])
+    return Acted(recorded, follower.ledger, repeated=True)
 
 
-def _decided_then(deployment: Deployment, rule: Rule, recorded: Event) -> Body | None:
-    """What the rule says about the ledger right before `recorded`, at the end of its quarter-hour; None: it says no."""
+def _follower_before(deployment: Deployment, sequence: int) -> Follower:
+    """What has come as far as right before the event with this sequence."""
     before = Follower(deployment.keys)
     for event in before.follow(deployment.journal.read):
-        if event.sequence == recorded.sequence - 1:
+        if event.sequence == sequence - 1:
             break
     before.refuse_lost_keys(deployment.clock.now())
+    return before
+
+
+def _decided_then(rule: Rule, before: Ledger, recorded: Event) -> Body | None:
+    """What the rule says about the ledger right before `recorded`, at the end of its quarter-hour; None: it says no."""
     try:
-        return rule(before.ledger, Instant(recorded.recorded_at + QUARTER_SECONDS - 1)).body
+        return rule(before, Instant(recorded.recorded_at + QUARTER_SECONDS - 1)).body
     except Refused:
         return None
 

@@ -1,16 +1,17 @@
 """`tocsin status`: what there is, what waits, what is out, what is missing; also what this version does not do."""
 
+from collections import Counter
 from typing import Final
 
 from msgspec import Struct
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json, opened
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
-from tocsin.ledger.predicates import standing_reports
-from tocsin.ledger.queries import first_day, standing_objections, waiting
+from tocsin.ledger.predicates import BatchState, batch_state, is_suspended, standing_reports
+from tocsin.ledger.queries import first_day, secrets_needed_until, standing_objections, waiting
 from tocsin.ledger.state import Ledger, Revocation
 from tocsin.model.errors import Unavailable
-from tocsin.model.times import QUARTER_SECONDS, Day, Instant, day_of, utc
+from tocsin.model.times import Day, Instant, day_of, utc
 from tocsin.publication.release import released
 from tocsin.service.deployment import Deployment, head_verifier
 from tocsin.service.follow import lost_days
@@ -26,11 +27,12 @@ NOT_YET: Final = (
 
 
 class Batches(Struct, frozen=True):
-    """Code batches by what can be done with them now."""
+    """Code batches by their state now, and their cards; a life that has not begun counts as dormant."""
 
     dormant: int
     active: int
     expired: int
+    cut_off: int
     cards: int
 
 
@@ -80,6 +82,14 @@ class DayKeys(Struct, frozen=True):
     lost: tuple[int, ...]
 
 
+class IssuingSecret(Struct, frozen=True):
+    """The secret behind the codes of one issuing period; it must be there until `needed_until_at`."""
+
+    period: int
+    there: bool
+    needed_until_at: int
+
+
 class Status(Struct, frozen=True):
     """The whole answer."""
 
@@ -88,12 +98,14 @@ class Status(Struct, frozen=True):
     sequence: int
     term: int
     providers: int
+    suspended_providers: int
     batches: Batches
     reports: Reports
     queue: Queue
     objections: tuple[Objection, ...]
     versions: Versions
     day_keys: DayKeys
+    issuing_secrets: tuple[IssuingSecret, ...]
     warnings: tuple[str, ...]
     not_yet: tuple[str, ...] = NOT_YET
 
@@ -119,20 +131,24 @@ def _status(deployment: Deployment, now: Instant) -> Status:
     ledger, settings = performer.ledger, deployment.settings
     versions = _versions(deployment, ledger, now)
     day_keys = _day_keys(deployment.keys, ledger, now)
+    issuing_secrets = _issuing_secrets(deployment.keys, ledger)
     return Status(
         region=settings.region,
         origin=settings.origin,
         sequence=ledger.sequence,
         term=deployment.journal.tip().term,
         providers=len(ledger.providers),
+        suspended_providers=sum(is_suspended(ledger, provider) for provider in ledger.providers),
         batches=_batches(ledger, now),
         reports=_reports(ledger),
         queue=_queue(ledger, now, settings.policy.useful_days),
         objections=tuple(_objection(ledger, sequence, kind) for sequence, kind in standing_objections(ledger).items()),
         versions=versions,
         day_keys=day_keys,
+        issuing_secrets=issuing_secrets,
         warnings=(
             *_clock_warning(deployment),
+            *_secret_warnings(issuing_secrets, now),
             *_warnings(versions, day_keys, now, settings.policy.step_seconds, settings.policy.freshness_seconds),
         ),
     )
@@ -140,11 +156,12 @@ def _status(deployment: Deployment, now: Instant) -> Status:
 
 def _batches(ledger: Ledger, now: Instant) -> Batches:
     batches = ledger.batches.values()
-    living = [batch for batch in batches if now // QUARTER_SECONDS < batch.valid_until]
+    states = Counter(batch_state(ledger, batch, now) for batch in batches)
     return Batches(
-        dormant=sum(not batch.activated for batch in living),
-        active=sum(batch.activated for batch in living),
-        expired=len(ledger.batches) - len(living),
+        dormant=states[BatchState.DORMANT] + states[BatchState.NOT_YET],
+        active=states[BatchState.ACTIVE],
+        expired=states[BatchState.EXPIRED],
+        cut_off=states[BatchState.CUT_OFF],
         cards=sum(batch.count for batch in batches),
     )
 
@@ -203,6 +220,22 @@ def _day_keys(keys: KeyFolder, ledger: Ledger, now: Instant) -> DayKeys:
     return DayKeys(there, ahead, tuple(sorted(lost)))
 
 
+def _issuing_secrets(keys: KeyFolder, ledger: Ledger) -> tuple[IssuingSecret, ...]:
+    return tuple(
+        IssuingSecret(period, keys.issuing_secret(period) is not None, end)
+        for period, end in secrets_needed_until(ledger).items()
+    )
+
+
+def _secret_warnings(issuing_secrets: tuple[IssuingSecret, ...], now: Instant) -> tuple[str, ...]:
+    return tuple(
+        f"The issuing secret issuing-{secret.period} of the key folder is gone, and cards made with it are valid until"
+        f" {utc(secret.needed_until_at)}: all of them are answered as expired. Restore it from its backup."
+        for secret in issuing_secrets
+        if not secret.there and now < secret.needed_until_at
+    )
+
+
 def _clock_warning(deployment: Deployment) -> tuple[str, ...]:
     try:
         deployment.held_clock.now()
@@ -240,10 +273,11 @@ def _tell(terminal: Terminal, found: Status, now: Instant) -> None:
         (
             ("deployment", f"region {found.region}, origin {found.origin}"),
             ("journal", f"{counted(found.sequence, 'event')}, term {found.term}"),
-            ("providers", f"{found.providers:,}"),
+            ("providers", f"{found.providers:,}, {found.suspended_providers:,} suspended"),
             (
                 "codes",
-                f"{counted(batches.active, 'active batch')}, {batches.dormant:,} dormant, {batches.expired:,} expired;"
+                f"{counted(batches.active, 'active batch')}, {batches.dormant:,} dormant, {batches.expired:,} expired,"
+                f" {batches.cut_off:,} cut off;"
                 f" {counted(batches.cards, 'card')} in all",
             ),
             (
@@ -264,6 +298,10 @@ def _tell(terminal: Terminal, found: Status, now: Instant) -> None:
                 "day keys",
                 f"today's is {'there' if found.day_keys.today else 'MISSING'},"
                 f" and {counted(found.day_keys.days_ahead, 'day')} ahead",
+            ),
+            *(
+                (f"issuing secret {secret.period}", f"needed until {utc(secret.needed_until_at)}")
+                for secret in found.issuing_secrets
             ),
         )
     )

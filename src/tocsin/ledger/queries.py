@@ -10,7 +10,7 @@ from tocsin.ledger.key_table import NEVER
 from tocsin.ledger.predicates import owned_rows, standing_reports
 from tocsin.ledger.state import Ledger, Revocation
 from tocsin.model.keys import Column, Records, key_ends
-from tocsin.model.times import EMBARGO_SECONDS, Day, day_of, day_start
+from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, Instant, day_of, day_start
 
 Rows = NDArray[np.intp]
 
@@ -143,6 +143,14 @@ def changes(ledger: Ledger, from_version: int, oldest: Day) -> Changes:
 def spent_cards(ledger: Ledger, batch: int) -> int:
     """How many cards of a batch were used, among the reports not yet erased."""
     return int((ledger.reports["batch"] == batch).sum())
+
+
+def secrets_needed_until(ledger: Ledger) -> dict[int, Instant]:
+    """Issuing period → the end of the last life of its batches: until then its secret must be there, then it may go."""
+    ends: dict[int, int] = {}
+    for batch in ledger.batches.values():
+        ends[batch.issuing_period] = max(ends.get(batch.issuing_period, 0), batch.valid_until)
+    return {period: Instant(quarter * QUARTER_SECONDS) for period, quarter in sorted(ends.items())}
 
 
 def sequence_since(ledger: Ledger, at: int) -> int:

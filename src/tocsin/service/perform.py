@@ -87,14 +87,16 @@ class Performer:
         return rule(self.ledger, max(now, Instant(self.ledger.recorded_at)))
 
     @contextmanager
-    def _group(self, not_before: Instant = Instant(0)) -> Iterator[tuple[Group, Instant]]:
+    def _group(self, not_before: Instant | None = None) -> Iterator[tuple[Group, Instant]]:
         """A group with the ledger at its tip, and a moment of the quarter-hour in which its events are recorded.
 
         The ledger is dropped if the group is not stored.
         """
         self.catch_up()  # the long part of it without holding the tip
         before = self.ledger.sequence
-        now = max(self._clock.now(), not_before)  # a clock set back a little: recorded is never before received
+        now = self._clock.now()
+        if not_before is not None:  # a clock set back a little: recorded is never before received
+            now = max(now, not_before)
         try:
             with self._journal.group(now) as group:
                 self._follower.catch_up(group.read)
