@@ -57,12 +57,13 @@ class BucketContract:
         return store.open()
 
     def test_nothing_is_there_at_first(self, bucket: Bucket) -> None:
-        assert bucket.read(NAME) is None
-        assert bucket.read("v1") is None
+        assert bucket.read(NAME) is None and bucket.length(NAME) is None
+        assert bucket.read("v1") is None and bucket.length("v1") is None
 
     def test_what_is_made_is_read_by_all(self, bucket: Bucket, store: Store) -> None:
         assert bucket.create(NAME, b"one")
         assert store.open().read(NAME) == bucket.read(NAME) == b"one"
+        assert bucket.length(NAME) == 3
 
     def test_an_object_is_made_once_and_never_changes(self, bucket: Bucket, store: Store) -> None:
         """Case 5: a published object never changes."""
@@ -100,6 +101,7 @@ class BucketContract:
             lambda: bucket.create(name, b""),
             lambda: bucket.replace(name, b"", None),
             lambda: bucket.read(name),
+            lambda: bucket.length(name),
         ):
             with pytest.raises(Invalid, match="name"):
                 use()

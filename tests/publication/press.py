@@ -95,6 +95,10 @@ class MemoryBucket:
         self.asked.append(("read", name))
         return self.objects.get(name)
 
+    def length(self, name: str) -> int | None:
+        self.asked.append(("length", name))
+        return len(self.objects[name]) if name in self.objects else None
+
 
 class Press:
     """A story whose versions are decided, built, signed and released, each as it comes."""

@@ -144,23 +144,71 @@ def test_a_folder_that_may_not_be_written() -> None:
 
 
 @pytest.mark.parametrize("fails", ["KeyFolder.create", "sqlite.create", "encode_trust", "settings_text"])
-def test_half_a_founding_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
-    """Whatever it broke off at: no command takes what is there for a deployment, nor founds one over it."""
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_founding_that_fails_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str, is_there: bool
+) -> None:
+    """Whatever it broke off at: the folder is as it was, and the same command works once the disk has room."""
 
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     top = tmp_path / "deployment"
+    if is_there:
+        top.mkdir()
     with monkeypatch.context() as patched:
         patched.setattr(f"{founding.__name__}.{fails}", fail)
-        with pytest.raises(Unavailable, match="No space left"):
+        with pytest.raises(Unavailable, match="No space left on device; free some"):
             found(top, SETTINGS, FixedClock())
-    with pytest.raises(Refused) as refusal:
-        Deployment(top, FixedClock())
-    assert refusal.value.code == "no_deployment"
-    if any(top.iterdir()):
-        with pytest.raises(Refused, match="not empty"):
+    assert list(tmp_path.rglob("*")) == ([top] if is_there else [])
+    found(top, SETTINGS, FixedClock())
+
+
+KILLED = """
+import itertools, os, signal, sys
+from pathlib import Path
+from tests.service.test_founding import SETTINGS
+from tests.sites import FixedClock
+from tocsin.service.founding import found
+fsync, left = os.fsync, 0
+def counted(descriptor):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    fsync(descriptor)
+os.fsync = counted
+for syncs in itertools.count():
+    child = os.fork()
+    if child == 0:
+        left = syncs
+        found(Path(sys.argv[1]) / str(syncs), SETTINGS, FixedClock())
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+print(syncs)
+"""
+
+
+@pytest.mark.faults
+def test_a_founding_that_is_killed_is_named_at_the_next_try(tmp_path: Path) -> None:
+    """At any sync: no command takes what is there for a deployment, and the next `init` says what to remove."""
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    kills = int(ran.stdout)
+    assert kills > 20
+    for syncs in range(kills):
+        top = tmp_path / str(syncs)
+        if (top / "tocsin.toml").exists():  # killed when all was there, and only names were not synced yet
+            Deployment(top, FixedClock()).close()
+            continue
+        with pytest.raises(Refused) as refusal:
+            Deployment(top, FixedClock())
+        assert refusal.value.code == "no_deployment"
+        with pytest.raises(Refused, match="a founding that broke off; remove it"):
             found(top, SETTINGS, FixedClock())
+    Deployment(tmp_path / str(kills), FixedClock()).close()
 
 
 def test_a_clock_that_cannot_be_trusted_founds_nothing(tmp_path: Path) -> None:

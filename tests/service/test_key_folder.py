@@ -235,6 +235,32 @@ def test_processes_that_make_the_same_keys_agree(folder: Path) -> None:
     assert list(folder.rglob(".*")) == [], "no draft, which would be a copy of a key, is left"
 
 
+def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
+    """A second name of a key: the key would live on under it when its day is erased."""
+    for name in (".20500.00ff", ".20507.00ff"):
+        os.link(folder / "days" / name.split(".")[1], folder / "days" / name)
+    for name in (".20400.00ff", ".20509.00ff"):  # of a day that is over; of a key that another process is making
+        (folder / "days" / name).touch(mode=0o600)
+    KeyFolder(folder).make_days_ahead(TODAY)
+    assert [path.name for path in folder.rglob(".*")] == [".20509.00ff"]
+    assert (folder / "days" / "20500").stat().st_nlink == 1
+
+
+def test_a_draft_that_another_process_removed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both make a key; the other one was faster, and tidied up."""
+    link = os.link
+
+    def faster(draft: Path, path: Path) -> None:
+        link(draft, path)
+        draft.unlink()
+        link(draft, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", faster)
+        KeyFolder(folder).make_days_ahead(Day(TODAY + 1))
+    assert days(folder)[-1] == TODAY + 1 + DAYS_AHEAD
+
+
 # --- what is wrong with a file ----------------------------------------------------------------------------------------
 
 

@@ -35,7 +35,7 @@ def verify(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTermina
     except Broken as broken:
         if not json:
             raise
-        terminal.json({"whole": False, "first_broken": broken.sequence, "why": broken.why})
+        terminal.json({"whole": False, "first_broken": broken.sequence, "proven": broken.proven, "why": broken.why})
         return 1
     finally:
         journal.close()

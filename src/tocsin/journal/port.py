@@ -60,12 +60,20 @@ class ClaimTaken(Refused):
 
 
 class Broken(Invalid):
-    """The journal is not what was appended: `sequence` is the first event that shows it, `why` says how."""
+    """The journal is not what was appended: `sequence` is the first event that shows it, `why` says how.
 
-    def __init__(self, sequence: int, why: str) -> None:
-        super().__init__(f"the journal is broken at event {sequence}: {why}")
+    `proven`: the last event up to which the chain is known to hold; None where nobody has looked.
+    """
+
+    def __init__(self, sequence: int, why: str, proven: int | None = None) -> None:
+        known = "" if proven is None else f"; its chain holds up to event {proven}"
+        super().__init__(
+            f"the journal is broken at event {sequence}: {why}{known}. Stop the server, keep the folder as it is,"
+            " and restore the newest copy."
+        )
         self.sequence = sequence
         self.why = why
+        self.proven = proven
 
 
 class Group(Protocol):

@@ -25,7 +25,7 @@ from tocsin.journal.port import (
     Tip,
     refuse_lag,
 )
-from tocsin.journal.sqlite_connection import FOREIGN, TRANSLATED, connect, create_file, file_identity, in_our_words
+from tocsin.journal.sqlite_connection import FOREIGN, Translated, connect, create_file, file_identity, in_our_words
 from tocsin.journal.turn import turn
 from tocsin.journal.verify import check_link
 from tocsin.model.claims import Claim
@@ -84,6 +84,7 @@ class SqliteJournal:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._identity = file_identity(path)
+        self._translated = Translated(path)
         self._connections: dict[tuple[int, int, str], sqlite3.Connection] = {}
         self.tip()
 
@@ -102,7 +103,7 @@ class SqliteJournal:
     @contextmanager
     def group(self, now: Instant, deadline_seconds: float = DEADLINE_SECONDS) -> Iterator["SqliteGroup"]:
         with turn(self._path, deadline_seconds), self._transaction() as connection:
-            group = SqliteGroup(connection, now)
+            group = SqliteGroup(connection, self._path, now)
             try:
                 yield group
                 group.move_tip()
@@ -110,7 +111,7 @@ class SqliteJournal:
                 group.end()
 
     def load(self, events: Iterable[StoredEvent]) -> Tip:
-        with turn(self._path, LOAD_DEADLINE_SECONDS), self._transaction() as connection, TRANSLATED:
+        with turn(self._path, LOAD_DEADLINE_SECONDS), self._transaction() as connection, self._translated:
             tip = _tip(connection)
             if tip.sequence:
                 raise Invalid("The journal is not empty: events are restored into a new one only.")
@@ -128,7 +129,7 @@ class SqliteJournal:
 
     def _read(self, ask: Callable[[sqlite3.Connection], T]) -> T:
         """The answer to `ask`, read within one transaction that ends with it."""
-        with TRANSLATED:
+        with self._translated:
             connection = self._begin("BEGIN")
             try:
                 return ask(connection)
@@ -138,11 +139,11 @@ class SqliteJournal:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """A write transaction: committed and durable when the block ends, undone if it raises or COMMIT fails."""
-        with TRANSLATED:
+        with self._translated:
             connection = self._begin("BEGIN IMMEDIATE")
         try:
             yield connection
-            with TRANSLATED:
+            with self._translated:
                 connection.execute("COMMIT")
         finally:
             self._end(connection)
@@ -153,7 +154,9 @@ class SqliteJournal:
         Reading and writing have one each, so that a thread in a group still reads what is committed.
         """
         if file_identity(self._path) != self._identity:
-            raise Unavailable("The journal's file was replaced while it was in use: start again.")
+            raise Unavailable(
+                f"{self._path} was replaced while it was in use: see that it is the newest copy, then start again."
+            )
         place = os.getpid(), threading.get_ident(), statement
         connection = self._connections.get(place)
         if connection is not None:
@@ -176,10 +179,11 @@ class SqliteJournal:
 class SqliteGroup:
     """A `tocsin.journal.port.Group`, within one write transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, now: Instant) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, now: Instant) -> None:
         self._connection = connection
+        self._path = path
         self._over = False
-        with TRANSLATED:
+        with Translated(path):
             self._tip = self._began = _tip(connection)
             last = connection.execute(_LAST).fetchone() or (0, self._tip.digest)
         if last != (self._tip.sequence, self._tip.digest):
@@ -226,13 +230,13 @@ class SqliteGroup:
             return ask(self._connection)
         except FOREIGN as error:
             self._over = True
-            raise in_our_words(error) from None
+            raise in_our_words(error, self._path) from None
 
 
 def _tip(connection: sqlite3.Connection) -> Tip:
     row = connection.execute(_TIP).fetchone()
     if row is None:
-        raise Invalid("The journal has lost its tip: restore it from a copy.")
+        raise Invalid("The journal has lost its tip: restore the newest copy.")
     return Tip(*row)
 
 

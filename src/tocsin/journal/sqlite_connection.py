@@ -53,20 +53,30 @@ SCHEMA: Final = (
 _WANTED: Final = (("journal_mode", "WAL", "wal"), ("synchronous", "FULL", 2), ("secure_delete", "ON", 1))
 """Pragma, what is asked for, what must be read back: durable at COMMIT; nulled content leaves no copy in the file."""
 
-_NO_JOURNAL: Final = "There is no journal at this place: `tocsin init` makes one, or its disk is not mounted."
-_NO_ROOM: Final = "The journal's disk has no room left. Nothing was stored; free some space, then try again."
-_DISK_FAILED: Final = "The journal's disk failed. Nothing was stored; check the disk, and the journal by verifying it."
-_NOT_WRITABLE: Final = (
-    "The journal can't be read or written. Nothing was stored; see that file and folder are this user's."
+_NO_JOURNAL: Final = "There is no journal at {file}: `tocsin init` makes one, or its disk is not mounted."
+_NO_ROOM: Final = "The disk of {file} has no room left. Nothing was stored; free some space, and all goes on."
+_DISK_FAILED: Final = (
+    "The disk of {file} failed, or may not be written. Nothing was stored; check the disk, then the journal:"
+    " `tocsin journal verify`."
 )
-_HELD: Final = "Another program holds the journal's file. Nothing was stored; end that program, then try again."
-_DAMAGED: Final = "The journal's file is damaged: stop writing, verify it, and restore it from a copy."
-_NOT_OURS: Final = "The file is not a tocsin journal."
+_NOT_WRITABLE: Final = (
+    "{file} can't be read or written. Nothing was stored; see that it and its folder are this user's, and that the disk"
+    " is not mounted read-only."
+)
+_HELD: Final = "Another program holds {file}. Nothing was stored; end that program, then try again."
+_DAMAGED: Final = (
+    "{file} is damaged. Nothing was stored; stop the server, keep the folder as it is, see by `tocsin journal verify`"
+    " how far it is whole, and restore the newest copy."
+)
+_NOT_OURS: Final = "{file} is not a tocsin journal, or its first page is damaged: restore the newest copy."
+_NO_MEMORY: Final = "The machine has no memory left for {file}. Nothing was stored; end what takes so much."
+_NO_SPACE_BYTES: Final = 1 << 16
+"""Fewer free bytes than SQLite takes in one go: some of its errors do not say that this is why."""
 
 _MEANINGS: Final[dict[int, tuple[type[TocsinError], str]]] = {
     sqlite3.SQLITE_FULL: (Unavailable, _NO_ROOM),
     sqlite3.SQLITE_IOERR: (Unavailable, _DISK_FAILED),
-    sqlite3.SQLITE_NOMEM: (Unavailable, "The machine has no memory left for the journal. Nothing was stored."),
+    sqlite3.SQLITE_NOMEM: (Unavailable, _NO_MEMORY),
     sqlite3.SQLITE_BUSY: (Unavailable, _HELD),
     sqlite3.SQLITE_LOCKED: (Unavailable, _HELD),
     sqlite3.SQLITE_PROTOCOL: (Unavailable, _HELD),
@@ -86,18 +96,32 @@ FOREIGN: Final = (sqlite3.Error, OverflowError)
 """What SQLite's module raises; the latter for numbers that need more than 64 bits."""
 
 
-def in_our_words(error: Exception) -> TocsinError:
-    """What an error of SQLite means for whoever runs the journal (https://sqlite.org/rescode.html)."""
+def in_our_words(error: Exception, path: Path) -> TocsinError:
+    """What an error of SQLite means for whoever runs the journal at `path` (https://sqlite.org/rescode.html)."""
     if isinstance(error, OverflowError):
         return Invalid("A number has no room in the journal: it takes less than 2⁶³.")
     # the low byte is the primary code; errors that Python's module raises itself have none
     primary = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_IOERR) & 0xFF
     family, sentence = _MEANINGS.get(primary, (Unavailable, _DISK_FAILED))
-    return family(sentence)
+    if family is Unavailable and sentence != _HELD and _is_full(path.parent):
+        sentence = _NO_ROOM
+    return family(sentence.format(file=path))
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether the disk has no room. False where it does not say."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return False
+    return disk.f_bavail * disk.f_frsize < _NO_SPACE_BYTES
 
 
 class Translated:
-    """A block out of which the errors of SQLite, and of numbers too large for it, come in our words."""
+    """A block out of which the errors of SQLite about the journal at `path` come in our words."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     def __enter__(self) -> None: ...
 
@@ -105,10 +129,7 @@ class Translated:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, FOREIGN):
-            raise in_our_words(error) from None
-
-
-TRANSLATED: Final = Translated()
+            raise in_our_words(error, self._path) from None
 
 
 class FileIdentity(Struct, frozen=True):
@@ -123,9 +144,9 @@ def file_identity(path: Path) -> FileIdentity:
     try:
         status = os.stat(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise Unavailable(_NO_JOURNAL) from None
+        raise Unavailable(_NO_JOURNAL.format(file=path)) from None
     except OSError:
-        raise Unavailable(_NOT_WRITABLE) from None
+        raise Unavailable(_NOT_WRITABLE.format(file=path)) from None
     return FileIdentity(status.st_dev, status.st_ino)
 
 
@@ -140,9 +161,9 @@ def create_file(path: Path, term: int) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except FileExistsError:
         raise Invalid("There is a file at this place already: an existing journal is never overwritten.") from None
-    except OSError:
-        raise Unavailable("The journal can't be made: see that its folder is there and can be written.") from None
-    with TRANSLATED:
+    except OSError as error:
+        raise Unavailable(f"{path} can't be made: {os.strerror(error.errno or 0)}.") from None
+    with Translated(path):
         connection = _connect(path)
         try:
             _make_durable(connection)
@@ -162,10 +183,10 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     _check_library()
     file_identity(path)
-    with TRANSLATED:
+    with Translated(path):
         connection = _connect(path)
         try:
-            _check_schema(connection)
+            _check_schema(connection, path)
             _make_durable(connection)
         except BaseException:
             connection.close()
@@ -195,9 +216,9 @@ def _check_library() -> None:
         raise Unavailable("This Python was built with an SQLite older than 3.37: the journal needs a newer one.")
 
 
-def _check_schema(connection: sqlite3.Connection) -> None:
+def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     if _pragma(connection, "application_id") != APPLICATION_ID:
-        raise Invalid(_NOT_OURS)
+        raise Invalid(_NOT_OURS.format(file=path))
     version = _pragma(connection, "user_version")
     if not isinstance(version, int) or version > SCHEMA_VERSION:
         raise Invalid("The journal was written by a newer version of tocsin: update tocsin, then try again.")

@@ -29,80 +29,120 @@ class Evidence(Protocol):
 def verify(journal: Evidence) -> Tip:
     """The tip up to which all is proven; what is appended meanwhile is left for the next time.
 
-    Reads everything once, in pages. Raises `Broken` with the first sequence that is not right.
+    Reads everything once, in pages. Raises `Broken` with the first sequence that is not right; the chain of the events
+    comes first, since the index of their claims could be made again from them.
     """
     goal = journal.tip()
-    claims = 0
+    index = _Index(journal)
     tip = Tip()
     for page in _pages(journal, goal.sequence):
         for event in page:
             check_link(tip, event)
             tip = tip.moved_to(event)
-        claims += _check_holders(journal, page)
+        index.check(page)
     if tip.sequence < goal.sequence:
-        raise Broken(tip.sequence + 1, "it is missing, and the tip says that it was stored")
+        raise Broken(tip.sequence + 1, "it is missing, and the tip says that it was stored", tip.sequence)
     if (tip.digest, tip.recorded_at) != (goal.digest, goal.recorded_at):
-        raise Broken(max(goal.sequence, 1), "the tip and the last event do not agree")
+        raise Broken(max(goal.sequence, 1), "the tip and the last event do not agree", tip.sequence)
     _check_end(journal, goal)
-    _check_no_foreign_claims(journal, goal, claims)
+    index.check_whole(goal)
     return goal
 
 
 def check_link(previous: Tip, event: StoredEvent) -> None:
     """Nothing, if `event` is the one that follows `previous`; else raises `Broken`."""
     sequence = previous.sequence + 1
+
+    def refuse(why: str) -> Broken:
+        return Broken(sequence, why, previous.sequence)
+
     if event.sequence != sequence:
-        raise Broken(sequence, "it is missing")
+        raise refuse("it is missing")
     if sequence == 1 and event.kind != Founded.kind:
-        raise Broken(1, "the first event must be the founding")
+        raise refuse("the first event must be the founding")
     if event.recorded_at % QUARTER_SECONDS or event.recorded_at < previous.recorded_at:
-        raise Broken(sequence, "its time is no quarter-hour, or before the time of the event before it")
+        raise refuse("its time is no quarter-hour, or before the time of the event before it")
     if event.content is not None and digest_of_content(event.content) != event.content_digest:
-        raise Broken(sequence, "its content was changed")
+        raise refuse("its content was changed")
     try:
         ascending = sorted_claims(event.claims) == event.claims
         digest = event_digest(
             previous.digest, sequence, event.recorded_at, event.kind, event.body, event.content_digest, event.claims
         )
     except Invalid as invalid:
-        raise Broken(sequence, str(invalid)) from None
+        raise refuse(str(invalid)) from None
     if digest != event.digest or not ascending:
-        raise Broken(sequence, "it or an event before it was changed: its digest is not that of what is stored")
+        raise refuse("it or an event before it was changed: its digest is not that of what is stored")
 
 
 def _pages(journal: Evidence, last: int) -> Iterator[list[StoredEvent]]:
     after = 0
-    while after < last and (page := journal.read(after, min(PAGE_EVENTS, last - after))):
+    while after < last and (page := _page(journal, after, min(PAGE_EVENTS, last - after))):
         yield page
         after = page[-1].sequence
 
 
-def _check_holders(journal: Evidence, page: list[StoredEvent]) -> int:
-    """How many claims the events of this page have, each of them in the index under its event."""
-    expected = [(claim, event.sequence) for event in page for claim in event.claims]
-    holders = journal.holders([claim for claim, _ in expected])
-    for (_, sequence), holder in zip(expected, holders, strict=True):
-        if holder != sequence:
-            raise Broken(sequence, "a claim of it is not in the index, or stands there for another event")
-    return len(expected)
+def _page(journal: Evidence, after: int, limit: int) -> list[StoredEvent]:
+    """As `read`; of a page that can't be read the part that can, so that the first event is named that can't."""
+    try:
+        return journal.read(after, limit)
+    except Invalid as invalid:
+        if limit > 1:
+            return _page(journal, after, limit // 2)
+        why = invalid.why if isinstance(invalid, Broken) else "it can't be read, since the file is damaged there"
+        raise Broken(after + 1, why, after) from None
+
+
+class _Index:
+    """The index of claims, held against the events that make them. What is wrong with it is told at the end."""
+
+    def __init__(self, journal: Evidence) -> None:
+        self._journal = journal
+        self._claims = 0
+        self._fault: tuple[int, str] | None = None
+
+    def check(self, page: list[StoredEvent]) -> None:
+        """Each claim of these events must be in the index under its event."""
+        expected = [(claim, event.sequence) for event in page for claim in event.claims]
+        self._claims += len(expected)
+        if self._fault is not None:
+            return
+        try:
+            holders = self._journal.holders([claim for claim, _ in expected])
+        except Invalid:
+            self._fault = page[0].sequence, "the index of claims can't be read, since the file is damaged there"
+            return
+        for (_, sequence), holder in zip(expected, holders, strict=True):
+            if holder != sequence:
+                self._fault = sequence, "a claim of it is not in the index, or stands there for another event"
+                return
+
+    def check_whole(self, goal: Tip) -> None:
+        """The index has the claims of the events and no others: they are all there, so it is enough to count."""
+        if self._fault is None:
+            try:
+                self._fault = self._foreign(goal)
+            except Invalid:
+                self._fault = goal.sequence, "the index of claims can't be read, since the file is damaged there"
+        if self._fault is not None:
+            raise Broken(*self._fault, proven=goal.sequence)
+
+    def _foreign(self, goal: Tip) -> tuple[int, str] | None:
+        rows = 0
+        furthest = 0
+        for _, sequence in _claim_rows(self._journal):
+            rows += sequence <= goal.sequence
+            furthest = max(furthest, sequence)
+        if rows == self._claims and furthest <= self._journal.tip().sequence:
+            return None
+        return _first_foreign(self._journal), "the index has a claim for it that it does not make"
 
 
 def _check_end(journal: Evidence, goal: Tip) -> None:
     """That nothing stands behind the tip. The order of the two reads matters: others may be appending."""
     beyond = journal.read(goal.sequence, 1)
     if beyond and journal.tip().sequence < beyond[0].sequence:
-        raise Broken(goal.sequence + 1, "it stands behind the tip, and was never appended")
-
-
-def _check_no_foreign_claims(journal: Evidence, goal: Tip, expected: int) -> None:
-    """That the index has the proven claims and no others: they are all there, so it is enough to count."""
-    rows = 0
-    furthest = 0
-    for _, sequence in _claim_rows(journal):
-        rows += sequence <= goal.sequence
-        furthest = max(furthest, sequence)
-    if rows != expected or furthest > journal.tip().sequence:
-        raise Broken(_first_foreign(journal), "the index has a claim for it that it does not make")
+        raise Broken(goal.sequence + 1, "it stands behind the tip, and was never appended", goal.sequence)
 
 
 def _first_foreign(journal: Evidence) -> int:

@@ -5,7 +5,8 @@ from typing import Final
 
 from tocsin.journal.content import Opener
 from tocsin.journal.encoding import StoredEvent
-from tocsin.journal.port import PAGE_EVENTS
+from tocsin.journal.port import PAGE_EVENTS, Broken, Tip
+from tocsin.journal.verify import check_link
 from tocsin.ledger.fold import fold
 from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Unavailable
@@ -21,17 +22,21 @@ FOLLOW_SECONDS: Final = 0.5
 
 
 class Follower:
-    """A ledger and how far it has come. One thread at a time may use it."""
+    """A ledger and how far it has come. One thread at a time may use it.
+
+    What is folded is proven to be what was appended: a file that is damaged, or an older copy that was put in its
+    place, is noticed before anything is answered from it.
+    """
 
     def __init__(self, day_keys: DayKeys) -> None:
         self._day_keys = day_keys
-        self.ledger = Ledger()
+        self.forget()
 
     def follow(self, read: Read) -> Iterator[Event]:
         """Folds the events behind the ledger one by one; yields each when the ledger stands right behind it.
 
-        Raises as `read` does; `UnknownKind` for an event that only a newer version knows; `Invalid` for a content
-        that does not open. The ledger then holds what came before.
+        Raises as `read` does; `Broken` where the chain does not hold; `UnknownKind` for an event that only a newer
+        version knows; `Invalid` for a content that does not open. The ledger then holds what came before.
         """
         for page in self._pages(read):
             opener = Opener(self._day_keys)
@@ -54,10 +59,36 @@ class Follower:
     def _pages(self, read: Read) -> Iterator[list[StoredEvent]]:
         if self.ledger.torn or self._is_key_back():
             self.forget()
-        while page := read(self.ledger.sequence):
-            yield page
-            if len(page) < PAGE_EVENTS:
+        page = self._news(read)
+        while page:
+            yield from self._proven(page)
+            if len(page) < PAGE_EVENTS - 1:  # the first page lacks the event that was read again
                 return
+            page = read(self._last.sequence)
+
+    def _proven(self, page: list[StoredEvent]) -> Iterator[list[StoredEvent]]:
+        """The page; where its chain breaks, what comes before, and then `Broken`."""
+        tip = self._last
+        for place, stored in enumerate(page):
+            try:
+                check_link(tip, stored)
+            except Broken:
+                yield page[:place]
+                raise
+            tip = tip.moved_to(stored)
+        yield page
+
+    def _news(self, read: Read) -> list[StoredEvent]:
+        """The first events behind the ledger. The last one that was folded must be there still: it is read again."""
+        last = self._last
+        if not last.sequence:
+            return read(0)
+        page = read(last.sequence - 1)
+        if not page or page[0].digest != last.digest:
+            raise Broken(
+                last.sequence, "it was read before, and is another one now or gone: an older copy was put back"
+            )
+        return page[1:]
 
     def fold(self, events: Sequence[Event]) -> None:
         """Folds these events. A ledger that an error leaves with half of one is dropped: its answers would be wrong."""
@@ -66,10 +97,13 @@ class Follower:
         except BaseException:
             self.forget()
             raise
+        if events:
+            self._last = Tip(events[-1].sequence, events[-1].digest, events[-1].recorded_at)
 
     def forget(self) -> None:
         """Drops the ledger, whose last events turned out not to be stored; the next reading starts from event 1."""
         self.ledger = Ledger()
+        self._last = Tip()
 
     def refuse_lost_keys(self, now: Instant) -> None:
         """Raises `Unavailable` if the key of a day is missing that is too young to have been destroyed.

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.policy import SignatureInfo
 from tocsin.model.times import Day
+from tocsin.stores.durable import in_words, sync_folder, write_synced, writing
 
 SECRET_BYTES: Final = 32
 DAYS_AHEAD: Final = 7
@@ -73,6 +74,20 @@ class KeyFolder:
         for day in range(today if in_order < today else today + 1, last + 1):
             if day not in made:
                 _write_new(self._day_path(Day(day)), secrets.token_bytes(SECRET_BYTES))
+        self._remove_drafts(today)
+
+    def _remove_drafts(self, today: Day) -> None:
+        """Removes what killed processes left: a second name, under which a destroyed key would live on.
+
+        Left alone are drafts of keys that another process may be about to make.
+        """
+        names = set(_names(self.folder / "days"))
+        for draft in (name for name in names if name.startswith(".")):
+            day = draft.split(".")[1]
+            if day in names or (day.isdigit() and int(day) < today):
+                path = self.folder / "days" / draft
+                with writing(path):
+                    path.unlink(missing_ok=True)
 
     def day_key(self, day: Day) -> bytes | None:
         """The 32-byte key of that UTC day, or None if it is not made yet, lost or destroyed."""
@@ -148,7 +163,7 @@ def refuse_loose_modes(folder: Path) -> None:
             with suppress(FileNotFoundError):  # another process's draft, which has its name by now
                 refuse_loose_mode(path, folder)
     except OSError as error:
-        raise Unavailable(f"{folder} can't be read: {os.strerror(error.errno or 0)}") from None
+        raise Unavailable(f"{folder} can't be read: {in_words(error)}") from None
 
 
 def refuse_loose_mode(path: Path, folder: Path) -> None:
@@ -212,29 +227,19 @@ def _names(folder: Path) -> list[str]:
 
 
 def _unreadable(error: OSError) -> Unavailable:
-    return Unavailable(
-        f"the key folder can't be read: {os.path.basename(error.filename)}: {os.strerror(error.errno or 0)}"
-    )
+    return Unavailable(f"the key folder can't be read: {os.path.basename(error.filename)}: {in_words(error)}")
 
 
 def _write_new(path: Path, data: bytes) -> None:
     """Writes a file that is not there yet, whole and durable; another process's file of that name is kept."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+    with writing(path):
         try:
+            write_synced(draft, data, 0o600)
             os.link(draft, path)
-        except FileExistsError:
-            pass
+        except (FileExistsError, FileNotFoundError):  # made by another process, which may have removed this draft too
+            if not path.exists():
+                raise
         finally:
-            os.unlink(draft)
-        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise Unavailable(f"the key folder can't be written: {os.strerror(error.errno or 0)}") from error
+            draft.unlink(missing_ok=True)
+        sync_folder(path.parent)

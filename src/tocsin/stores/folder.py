@@ -1,31 +1,42 @@
-"""A bucket that is a local folder, durable and safe against a crash at any step.
+"""A bucket that is a local folder, durable and safe against a crash at any step (`tocsin.stores.durable`).
 
-A file is written beside its place, synced, and then renamed into it; so a name either holds the whole object or is not
-there. What a crash leaves behind is a file whose name starts with a dot, which nobody is served; the next write of that
-name replaces it. Source of the order: the usual write-sync-rename-sync of a POSIX file system.
+Only plain files below the folder are objects. A link, a pipe or a folder in an object's place is none: it is never
+followed, served or removed, and a write to its name is refused. What starts with a dot is never an object.
 
 All writers queue for one lock: a process ID, say, would not tell two containers apart that share the folder.
 """
 
+import errno
 import fcntl
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from time import perf_counter, sleep
+from typing import BinaryIO, Final
 
 from tocsin.model.errors import Invalid, Unavailable
+from tocsin.stores.durable import in_words, sync_folder, write_whole
+
+LOCK_SECONDS: Final = 10.0
+"""How long a writer waits for its turn: a version's files are written in a second, one after the other."""
+LOCK_PAUSE_SECONDS: Final = 0.005
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}(/[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}){0,7}")
 """No part leads out, is hidden, or is longer than a file system takes, the draft's dot included."""
+_LOCK: Final = ".lock"
+_NO_OBJECT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
+"""Nothing there; a file where a folder should be; a link; a socket or a pipe."""
 
 
 class FolderBucket:
     """The objects below `folder`. Any number of processes may share it. Raises `Unavailable` if the disk says no."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lock_seconds: float = LOCK_SECONDS) -> None:
         self.folder = folder
+        self._lock_seconds = lock_seconds
 
     def create(self, name: str, data: bytes) -> bool:
         """Makes object `name`; False if it exists, which is then left as it is. Durable when it returns."""
@@ -37,67 +48,115 @@ class FolderBucket:
 
     def read(self, name: str) -> bytes | None:
         """The object, or None if there is none."""
+        file = self.open(name)
+        if file is None:
+            return None
+        with file, self._disk(name):
+            return file.read()
+
+    def length(self, name: str) -> int | None:
+        """The object's length in bytes, or None if there is none."""
+        file = self.open(name)
+        if file is None:
+            return None
+        with file, self._disk(name):
+            return os.fstat(file.fileno()).st_size
+
+    def open(self, name: str) -> BinaryIO | None:
+        """The object, open for reading at its start; None if there is none."""
         path = self._path(name)
-        with _disk():
-            try:
-                return path.read_bytes()
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        with self._disk(name):
+            if not self._is_inside(path):
                 return None
+            try:  # without waiting for the other end of a pipe
+                descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError as error:
+                if error.errno in _NO_OBJECT:
+                    return None
+                raise
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                return None
+            return os.fdopen(descriptor, "rb")
+
+    def names(self) -> Iterator[str]:
+        """Every name below the folder that is no folder, links and hidden ones too, in no order; no link is followed.
+
+        Left out is what the bucket itself needs: its lock, and drafts of names that it takes.
+        """
+        with self._disk(""):
+            for place, folders, files in os.walk(self.folder, onerror=_let_out):
+                for name in (*files, *(each for each in folders if os.path.islink(os.path.join(place, each)))):
+                    whole = os.path.relpath(os.path.join(place, name), self.folder)
+                    if whole != _LOCK and not (name.startswith(".") and _NAME.fullmatch(name[1:])):
+                        yield whole
 
     def _swap(self, name: str, data: bytes, expected: bytes | None) -> bool:
         path = self._path(name)
-        with _disk():
+        with self._disk(name):
+            if not self._is_inside(path):
+                raise Unavailable(f"{path.parent} leads out of the bucket folder: remove that link")
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._alone():
-                swapped = self.read(name) == expected
+                held = self.read(name)
+                if held is None and os.path.lexists(path):
+                    raise Unavailable(f"{path} is in the place of a public file and is none: move it away")
+                swapped = held == expected
                 if swapped:
-                    draft = path.with_name(f".{path.name}")
-                    _write(draft, data)
-                    os.replace(draft, path)
-                _sync_folders(path.parent, self.folder)  # also for one who was killed right before this line
+                    write_whole(path, data, 0o644)
+                for folder in _folders_up(path.parent, self.folder):  # also for one who was killed right before this
+                    sync_folder(folder)
         return swapped
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """One writer at a time; the lock goes with its holder, also when that is killed."""
-        descriptor = os.open(self.folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self.folder / _LOCK, flags, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._lock(descriptor)
             yield
         finally:
             os.close(descriptor)
+
+    def _lock(self, descriptor: int) -> None:
+        give_up_at = perf_counter() + self._lock_seconds  # a stopwatch, not the time of day
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if perf_counter() > give_up_at:
+                    raise Unavailable(
+                        f"another process holds {self.folder / _LOCK} for too long: end it if it is stopped"
+                    ) from None
+            sleep(LOCK_PAUSE_SECONDS)
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
             raise Invalid("not the name of an object")
         return self.folder / name
 
+    def _is_inside(self, path: Path) -> bool:
+        """Whether no folder between the bucket's and `path` is a link. The bucket's own may be one."""
+        real = Path(os.path.realpath(self.folder)) / path.parent.relative_to(self.folder)
+        return os.path.realpath(path.parent) == str(real)
 
-@contextmanager
-def _disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else "input/output error"
-        raise Unavailable(f"the bucket folder can't be used: {reason}") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folders(folder: Path, top: Path) -> None:
-    """Makes the entries of `folder`, and of every folder above it up to `top`, durable."""
-    while True:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    @contextmanager
+    def _disk(self, name: str) -> Iterator[None]:
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if folder == top or folder == folder.parent:
-            return
+            yield
+        except OSError as error:
+            raise Unavailable(f"{self.folder / name} can't be used: {in_words(error)}") from error
+
+
+def _folders_up(folder: Path, top: Path) -> Iterator[Path]:
+    """`folder` and every folder above it up to `top`."""
+    yield folder
+    while folder not in (top, folder.parent):
         folder = folder.parent
+        yield folder
+
+
+def _let_out(error: OSError) -> None:
+    raise error

@@ -20,3 +20,7 @@ class Bucket(Protocol):
     def read(self, name: str) -> bytes | None:
         """The object, or None if there is none of that name."""
         ...
+
+    def length(self, name: str) -> int | None:
+        """The object's length in bytes, or None if there is none of that name: a look that fetches nothing."""
+        ...
