@@ -93,18 +93,24 @@ class Member(NamedTuple):
     local_extra: bytes = b""
     comment: bytes = b""
     claimed_size: int | None = None
+    method: int | None = None
+    made_by: int = 20
+    attributes: int = 0
+    descriptor: bytes | None = None
+    shift: int = 0
 
 
 def zip_member(member: Member, offset: int) -> tuple[bytes, bytes]:
-    """A member's bytes, and its entry in the central directory."""
+    """A member's bytes, and its entry in the central directory. `shift`: added to its place as the entry tells it."""
     name, packed = member.name.encode(), member.data if member.packed is None else member.packed
     size = len(member.data) if member.claimed_size is None else member.claimed_size
-    method = 0 if member.packed is None else 8
+    method = (0 if member.packed is None else 8) if member.method is None else member.method
     middle = struct.pack("<5H3L", 20, member.flags, method, 0, 33, zlib.crc32(member.data), len(packed), size)
     local = b"PK\3\4" + middle + struct.pack("<2H", len(name), len(member.local_extra)) + name + member.local_extra
     lengths = struct.pack("<3H", len(name), len(member.extra), len(member.comment))
-    entry = b"PK\1\2" + struct.pack("<H", 20) + middle + lengths + struct.pack("<2H2L", 0, 0, 0, offset)
-    return local + packed, entry + name + member.extra + member.comment
+    entry = b"PK\1\2" + struct.pack("<H", member.made_by) + middle + lengths
+    entry += struct.pack("<2H2L", 0, 0, member.attributes, offset + member.shift)
+    return local + packed + (member.descriptor or b""), entry + name + member.extra + member.comment
 
 
 def zip_file(
@@ -190,26 +196,42 @@ def good_signature_lists() -> list[dict[str, object]]:
 def bad_exports() -> list[dict[str, str]]:
     """Files that a reader must refuse, and why."""
     sound = export_bin([key(1)], [], [("310", "v1")])
-    not_16 = "a key in the export is not 16 bytes long"
-    bad_period = "a key in the export has a rolling period that is not 1 to 144"
-    no_start = "a key in the export has no start"
-    bad_risk = "a key in the export has a transmission risk that is not 0 to 8"
-    no_header = "export.bin does not begin with the header of an export: it is another file, even if well signed"
-    no_message = "what follows the header of export.bin is no export"
-    text = "a text in the file is not printable UTF-8"
+    not_16 = "key_length"
+    bad_period = "key_period"
+    no_start = "key_start"
+    bad_risk = "key_risk"
+    no_header = "no_header"
+    no_message = "no_export"
+    text = "text"
 
     def with_key(**fields: int | str | None) -> bytes:
         return export_bin([key(1), key(2, **fields)], [], [("310", "v1")])
+
+    def with_last(field: bytes) -> bytes:
+        """The last field of its number counts, also in a key."""
+        return HEADER + nested(7, key_message(key(1)) + field)
 
     cases = [
         ("empty file", b"", no_header),
         ("header cut short", HEADER[:15], no_header),
         ("message without the header", sound[16:], no_header),
         ("header of another version", sound.replace(b"v1 ", b"v2 ", 1), no_header),
-        ("last byte missing", sound[:-1], no_message),
-        ("a zero byte after the message", sound + b"\0", no_message),
+        ("last byte missing", sound[:-1], "cut_short"),
+        ("last two bytes missing, in the midst of a number", sound + b"\x20\x80", "cut_short"),
+        ("a zero byte after the message", sound + b"\0", "cut_short"),
+        ("a field of number 0", sound + b"\0\0", no_message),
         ("words after the message", sound + b"garbage", no_message),
-        ("a field that is longer than the file", sound + b"\x3a\x7f", no_message),
+        ("a field that is longer than the file", sound + b"\x3a\x7f", "cut_short"),
+        ("a field of 2^63 bytes", sound + b"\x3a" + varint(2**63), "cut_short"),
+        ("a number of eleven bytes", sound + b"\x20" + b"\x80" * 10 + b"\x01", no_message),
+        ("a group, known to no export", sound + b"\x4b\x4c", no_message),
+        ("nested groups", sound + b"\x4b" * 99 + b"\x4c" * 99, no_message),
+        ("a key that is no message", sound + nested(7, b"\xff" * 18), no_message),
+        ("keys as a number", sound + number(7, 1), "field_type"),
+        ("a region of four bytes, without length", sound + b"\x1d" + b"utop", "field_type"),
+        ("a batch number that is packed", sound + nested(4, b"\1"), "field_type"),
+        ("unknown fields without end", sound + number(99, 0) * 1001, "field_count"),
+        ("the region again and again", sound + nested(3, b"xx") * 1001, "field_count"),
         ("key of 15 bytes", with_key(key_data="11" * 15), not_16),
         ("key of 17 bytes", with_key(key_data="11" * 17), not_16),
         ("key of 53 bytes", with_key(key_data="11" * 53), not_16),
@@ -225,17 +247,22 @@ def bad_exports() -> list[dict[str, str]]:
         ("negative start", with_key(rolling_start_interval_number=2**64 - 1), no_start),
         ("risk 9", with_key(transmission_risk_level=9), bad_risk),
         ("negative risk", with_key(transmission_risk_level=2**64 - 1), bad_risk),
-        ("batch 0 of 1", export_bin([], [], [], (0, 1)), "the batch number is not within the batch"),
-        ("batch 3 of 2", export_bin([], [], [], (3, 2)), "the batch number is not within the batch"),
+        ("risk first sound, then 9", with_last(number(2, 9)), bad_risk),
+        ("period first sound, then 0", with_last(number(4, 0)), bad_period),
+        ("key data first sound, then of 15 bytes", with_last(nested(1, b"k" * 15)), not_16),
+        ("batch 0 of 1", export_bin([], [], [], (0, 1)), "batch"),
+        ("batch 3 of 2", export_bin([], [], [], (3, 2)), "batch"),
         (
             "window ends before it begins",
             HEADER + fixed64(1, 2) + fixed64(2, 1),
-            "the export's window ends before it begins",
+            "window",
         ),
+        ("window ends after the year 9999", HEADER + fixed64(2, 2**64 - 1), "window"),
+        ("region of 257 characters", HEADER + nested(3, b"x" * 257), "text_length"),
         ("region is not UTF-8", HEADER + nested(3, b"\xff"), text),
         ("region moves the cursor", HEADER + nested(3, b"\x1b[2J"), text),
         ("key id is not UTF-8", HEADER + nested(6, nested(4, b"\xff")), text),
-        ("eleven signing keys", export_bin([], [], [("310", "v1")] * 11), "the export names more than 10 signing keys"),
+        ("eleven signing keys", export_bin([], [], [("310", "v1")] * 11), "info_count"),
     ]
     return [{"name": name, "export_bin": data.hex(), "refusal": refusal} for name, data, refusal in cases]
 
@@ -244,16 +271,17 @@ def bad_zips() -> list[dict[str, str]]:
     """Zips that a reader must refuse, and why; all but the named fault is in order."""
     export = export_bin([key(1)], [], [("310", "v1")])
     first, second = Member("export.bin", export), Member("export.sig", b"")
-    no_zip = "not a zip, or a damaged one"
-    wrong_name = "the zip holds a member under a name that no export has"
-    lacking = "the zip lacks export.bin or export.sig"
-    stray = "the zip has bytes that belong to no member, or members that overlap"
-    unfit = "the zip's directory does not fit the zip"
-    feature = "the zip uses a feature that no export needs"
-    damaged = "a member of the zip is damaged"
-    bad_extra = "the zip has a damaged extra field"
+    no_zip = "no_zip"
+    wrong_name = "member_name"
+    lacking = "member_missing"
+    stray = "zip_stray_bytes"
+    unfit = "zip_directory"
+    other_descriptor = b"PK\7\x08" + struct.pack("<3L", zlib.crc32(export), len(export), len(export) + 1)
+    damaged = "member_damaged"
+    bad_extra = "zip_extra"
     unicode_path = struct.pack("<2H", 0x7075, 5) + b"\1abcd"
     good = zip_file(first, second)
+    directory_bytes = struct.unpack("<L", good[-10:-6])[0]
 
     def with_bin(**changes: Any) -> bytes:
         return zip_file(first._replace(**changes), second)
@@ -262,28 +290,49 @@ def bad_zips() -> list[dict[str, str]]:
         ("empty file", b"", no_zip),
         ("no export.sig", zip_file(first), lacking),
         ("no export.bin", zip_file(second), lacking),
-        ("export.bin twice", zip_file(first, first, second), "the zip holds a member twice"),
+        ("export.bin twice", zip_file(first, first, second), "member_twice"),
         ("upper case", with_bin(name="EXPORT.BIN"), wrong_name),
         ("in a folder", with_bin(name="a/export.bin"), wrong_name),
         ("a fourth kind of member", zip_file(first, second, Member("readme.txt", b"")), wrong_name),
         ("bytes before the first member", zip_file(first, second, prefix=b"PK\3\4"), stray),
         ("bytes after the last member", zip_file(first, second, between=b"PK"), stray),
         ("bytes in the directory", zip_file(first, second, padding=b"PK"), unfit),
-        ("bytes after the end", good + b"\0", no_zip),
-        ("a comment", zip_file(first, second, comment_bytes=5) + b"hello", no_zip),
+        ("bytes after the end", good + b"\0", "zip_trailer"),
+        ("a comment", zip_file(first, second, comment_bytes=5) + b"hello", "zip_trailer"),
+        ("cut short", good[:-1], "zip_trailer"),
+        ("two directories", zip_file(first, second, between=good[-22 - directory_bytes : -22]), stray),
+        ("a zip behind a zip", good + good, "zip_directory"),
+        ("a program before the zip", b"#!" + good, "zip_directory"),
+        ("one member within the other", zip_file(first, second._replace(shift=-len(export) - 40)), "zip_overlap"),
+        ("both members are the same bytes", zip_file(first, first._replace(shift=-len(export) - 40)), "zip_overlap"),
         ("a comment that is not there", zip_file(first, second, comment_bytes=5), unfit),
         ("directory of a size that it has not", good[:-10] + struct.pack("<L", 1) + good[-6:], unfit),
         ("directory cut short", good[:-40] + good[-22:], unfit),
         ("other number of members here and in all", zip_file(first, second, here=1), unfit),
-        ("second disk", zip_file(first, second, disks=(1, 0)), unfit),
-        ("directory on a second disk", zip_file(first, second, disks=(0, 1)), unfit),
-        ("encrypted", with_bin(flags=0x0001), feature),
-        ("member with a comment", with_bin(comment=b"hello"), feature),
-        ("another name in the directory's extra field", with_bin(extra=unicode_path), feature),
-        ("another name in the member's extra field", with_bin(local_extra=unicode_path), feature),
+        ("second disk", zip_file(first, second, disks=(1, 0)), "zip_disks"),
+        ("directory on a second disk", zip_file(first, second, disks=(0, 1)), "zip_disks"),
+        ("locator of Zip64", good[:-22] + b"PK\6\7" + bytes(16) + good[-22:], "zip_64"),
+        ("sizes of Zip64", with_bin(extra=struct.pack("<2HQ", 1, 8, len(export))), "zip_64"),
+        ("encrypted", with_bin(flags=0x0001), "zip_encrypted"),
+        ("strongly encrypted", with_bin(flags=0x0041), "zip_encrypted"),
+        ("directory masked", with_bin(flags=0x2000), "zip_encrypted"),
+        ("patched data", with_bin(flags=0x0020), "zip_flags"),
+        *((f"packed by method {method}", with_bin(method=method), "zip_method") for method in (1, 9, 12, 14, 93, 99)),
+        ("member with a comment", with_bin(comment=b"hello"), "zip_comment"),
+        ("another name in the directory's extra field", with_bin(extra=unicode_path), "zip_second_name"),
+        ("another name in the member's extra field", with_bin(local_extra=unicode_path), "zip_second_name"),
+        ("a link", with_bin(made_by=3 << 8 | 20, attributes=0o120777 << 16), "zip_no_file"),
+        ("a folder", with_bin(attributes=0x10), "zip_no_file"),
+        ("a descriptor that is not there", with_bin(flags=0x0008), "zip_descriptor"),
+        ("a descriptor of another size", with_bin(flags=0x0008, descriptor=other_descriptor), "zip_descriptor"),
+        ("seventeen members", zip_file(*[first] * 17), "member_count"),
+        ("absolute name", with_bin(name="/export.bin"), wrong_name),
+        ("name that leads out", with_bin(name="../export.bin"), wrong_name),
+        ("name with a zero byte", with_bin(name="export.bin\0"), wrong_name),
+        ("name in full-width letters", with_bin(name="\uff45xport.bin", flags=0x0800), wrong_name),
         ("extra field cut short", with_bin(extra=unicode_path[:-1]), bad_extra),
         ("extra field of three bytes", with_bin(extra=b"UT\5"), bad_extra),
-        ("one byte of export.bin changed", good.replace(HEADER, b"XK Export v1    "), damaged),
+        ("one byte of export.bin changed", good.replace(HEADER, b"XK Export v1    "), "member_checksum"),
         ("bytes after the end of the deflated", with_bin(packed=deflated(export) + b"PK"), damaged),
         ("deflated without an end", with_bin(packed=deflated(export, whole=False)), damaged),
         ("deflated to more than it says", with_bin(packed=deflated(export), claimed_size=len(export) - 1), damaged),
@@ -291,14 +340,14 @@ def bad_zips() -> list[dict[str, str]]:
         (
             "local record names another member",
             good.replace(b"export.bin", b"export.bim", 1),
-            "the zip tells two different things of a member",
+            "zip_two_records",
         ),
         (
             "compressed beyond reason",
             with_bin(claimed_size=16_000_000),
-            "a member of the zip is compressed beyond reason",
+            "member_ratio",
         ),
-        ("a claim of 4 GiB", with_bin(claimed_size=2**32 - 1), "a member of the zip is larger than it may be"),
+        ("a claim of 4 GiB", with_bin(claimed_size=2**32 - 1), "member_size"),
     ]
     return [{"name": name, "zip": data.hex(), "refusal": refusal} for name, data, refusal in cases]
 

@@ -94,9 +94,10 @@ def read_request_id(text: str | None) -> bytes:
     return request_id
 
 
-def read_file(path: Path) -> bytes:
-    """The bytes of a file that a person named."""
+def read_file(path: Path, most: int = -1) -> bytes:
+    """The bytes of a file that a person named, not more than `most` of them unless that is below 0."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(most)
     except OSError as error:
         raise Unavailable(f"{path} can't be read: {os.strerror(error.errno or 0)}") from None

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from tocsin.formats.gaen.container import seems_zip
 from tocsin.formats.gaen.key_fields import Present
 from tocsin.formats.gaen.reader import (
+    LIMITS,
     Export,
     FileSignature,
     NamedKey,
@@ -22,12 +24,14 @@ from tocsin.formats.gaen.reader import (
     decode_signature_list,
     read_zip,
 )
+from tocsin.formats.gaen.refusals import ExportInvalid, ExportReason
 from tocsin.formats.gaen.schema import ECDSA_SHA256, HEADER, REPORT_TYPE_NAMES
 from tocsin.formats.gaen.signature import PublicKey, is_signed_by
-from tocsin.model.errors import Invalid
-from tocsin.model.keys import Records
+from tocsin.model.keys import Records, sorted_by_key
 from tocsin.model.times import INTERVALS_PER_DAY
 
+MAX_FILE_BYTES: Final = sum(LIMITS.values()) + 4096
+"""The longest file that is looked into: all members stored, and the zip around them."""
 _ABSENT: Final = "absent"
 _RAW_BYTES: Final = 64
 
@@ -82,17 +86,19 @@ class ExportSummary(Struct, frozen=True):
 def inspect(data: bytes, public_keys: Mapping[str, PublicKey]) -> ExportSummary:
     """The summary of an export: a zip, or a bare ``export.bin``. `public_keys` by labels of the caller's choice.
 
-    Raises `Invalid` for everything that `read_zip`, `decode_export` and `decode_signature_list` refuse.
+    Raises `ExportInvalid` for everything that `read_zip`, `decode_export` and `decode_signature_list` refuse.
     """
+    if len(data) > MAX_FILE_BYTES:
+        raise ExportInvalid(ExportReason.FILE_SIZE)
     signatures: tuple[FileSignature, ...] = ()
     if data.startswith(HEADER):
         container, export_bin = "export.bin", data
-    elif data.startswith(b"PK"):
+    elif seems_zip(data):
         container = "zip"
         export_bin, export_sig = read_zip(data)
         signatures = decode_signature_list(export_sig)
     else:
-        raise Invalid("neither a zip nor an export.bin")
+        raise ExportInvalid(ExportReason.UNKNOWN_FILE)
     export = decode_export(export_bin)
     summaries = tuple(_signature_summary(entry, export_bin, public_keys) for entry in signatures)
     return ExportSummary(
@@ -114,11 +120,11 @@ def inspect(data: bytes, public_keys: Mapping[str, PublicKey]) -> ExportSummary:
 
 def _key_summary(records: Records, present: Present) -> KeySummary:
     starts = records["rolling_start_interval_number"]
-    data = [bytes(key) for key in records["key_data"]]
+    ordered = sorted_by_key(records)["key_data"]
     return KeySummary(
         count=len(records),
-        distinct=len(set(data)),
-        sorted_by_key=data == sorted(data),
+        distinct=len(records) and 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1])),
+        sorted_by_key=bool((ordered == records["key_data"]).all()),
         first_start_interval=int(starts.min()) if len(starts) else None,
         last_start_interval=int(starts.max()) if len(starts) else None,
         starts_at_utc_midnight=int(np.count_nonzero(starts % INTERVALS_PER_DAY == 0)),

@@ -1,4 +1,8 @@
-"""Foreign bytes to an export: everything that phones would stumble over is refused, each for its own reason."""
+"""Foreign bytes to an export: everything that phones would stumble over is refused, each for its own reason.
+
+The library makes an object of each key, of ten times its bytes; so a file is read piece by piece, each of whole fields.
+That gives what the whole would: to the format, messages one behind the other are one message.
+"""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -9,18 +13,26 @@ from msgspec import Struct
 
 from tocsin.formats.gaen.container import read_members
 from tocsin.formats.gaen.key_fields import ONSET, Present
+from tocsin.formats.gaen.refusals import (
+    MAX_KEYS,
+    MAX_OTHER_FIELDS,
+    MAX_SIGNATURES,
+    MAX_TEXT,
+    ExportInvalid,
+    ExportReason,
+)
 from tocsin.formats.gaen.schema import (
     BIN_MEMBER,
     DEFAULT_PERIOD,
     HEADER,
+    INFOS_FIELD,
     KEYS_FIELD,
-    MAX_SIGNATURES,
     REVISED_KEYS_FIELD,
     SIG_MEMBER,
+    WIRE_TYPES,
     TEKSignatureList,
     TemporaryExposureKeyExport,
 )
-from tocsin.model.errors import Invalid
 from tocsin.model.keys import KEY_BYTES, NO_ONSET, RECORD, Records
 from tocsin.model.policy import SignatureInfo
 
@@ -31,9 +43,11 @@ MAX_RISK: Final = 8
 LIMITS: Final = {BIN_MEMBER: MAX_EXPORT_BYTES, SIG_MEMBER: MAX_SIGNATURES_BYTES, "content.sig": MAX_SIGNATURES_BYTES}
 """The members that a zip may hold; ``content.sig`` is the Dutch system's own, and harmless."""
 
-_SIGNATURE_INFO_FIELD: Final = 6
+_PIECE_BYTES: Final = 1 << 18
+"""Read at a time, or one field if that is longer."""
 _SHORTEST_KEY: Final = 2 + KEY_BYTES
-_NOT_AN_EXPORT: Final = "what follows the header of export.bin is no export"
+_LAST_INSTANT: Final = 253_402_300_799
+"""The end of the year 9999, in UTC seconds."""
 _KEY_FIELDS: Final = (
     "key_data",
     "transmission_risk_level",
@@ -83,48 +97,59 @@ class Export(Struct, frozen=True, eq=False):
 
 
 def read_zip(data: bytes) -> tuple[bytes, bytes]:
-    """``export.bin`` and ``export.sig`` of a zip, in bounded memory and time whatever it holds. Raises `Invalid`."""
+    """``export.bin`` and ``export.sig`` of a zip, in bounded memory and time whatever it holds.
+
+    Raises `ExportInvalid`.
+    """
     members = read_members(data, LIMITS)
     if BIN_MEMBER not in members or SIG_MEMBER not in members:
-        raise Invalid("the zip lacks export.bin or export.sig")
+        raise ExportInvalid(ExportReason.MEMBER_MISSING)
     return members[BIN_MEMBER], members[SIG_MEMBER]
 
 
 def decode_export(export_bin: bytes) -> Export:
-    """The export in `export_bin`; fields that this version does not know are passed over. Raises `Invalid`."""
+    """The export in `export_bin`; fields that this version does not know are passed over. Raises `ExportInvalid`."""
     if len(export_bin) > MAX_EXPORT_BYTES:
-        raise Invalid("export.bin is larger than it may be")
+        raise ExportInvalid(ExportReason.EXPORT_SIZE)
     if not export_bin.startswith(HEADER):
-        raise Invalid("export.bin does not begin with the header of an export: it is another file, even if well signed")
-    body = export_bin[len(HEADER) :]
-    _check_counts(body)
-    message = _parse(TemporaryExposureKeyExport, body, _NOT_AN_EXPORT)
-    batch_num, batch_size = _batch(message)
-    if message.end_timestamp < message.start_timestamp:
-        raise Invalid("the export's window ends before it begins")
-    keys, keys_present = _records(message.keys)
-    revised_keys, revised_present = _records(message.revised_keys)
+        raise ExportInvalid(ExportReason.NO_HEADER)
+    head = TemporaryExposureKeyExport()
+    keys, revised_keys = [_records(())], [_records(())]
+    for piece in _pieces(export_bin):
+        message = _parse(TemporaryExposureKeyExport, piece, ExportReason.NO_EXPORT)
+        keys.append(_records(message.keys))
+        revised_keys.append(_records(message.revised_keys))
+        for field in ("keys", "revised_keys"):
+            message.ClearField(field)
+        head.MergeFrom(message)
+    return _export(head, _joined(keys), _joined(revised_keys))
+
+
+def _export(head: _Message, keys: tuple[Records, Present], revised_keys: tuple[Records, Present]) -> Export:
+    batch_num, batch_size = _batch(head)
+    if not head.start_timestamp <= head.end_timestamp <= _LAST_INSTANT:
+        raise ExportInvalid(ExportReason.WINDOW)
     return Export(
-        start_timestamp=message.start_timestamp,
-        end_timestamp=message.end_timestamp,
-        region=_text(message, "region") or "",
+        start_timestamp=head.start_timestamp,
+        end_timestamp=head.end_timestamp,
+        region=_text(head, "region") or "",
         batch_num=batch_num,
         batch_size=batch_size,
-        signature_infos=tuple(map(_named_key, message.signature_infos)),
-        keys=keys,
-        revised_keys=revised_keys,
-        keys_present=keys_present,
-        revised_present=revised_present,
+        signature_infos=tuple(map(_named_key, head.signature_infos)),
+        keys=keys[0],
+        revised_keys=revised_keys[0],
+        keys_present=keys[1],
+        revised_present=revised_keys[1],
     )
 
 
 def decode_signature_list(export_sig: bytes) -> tuple[FileSignature, ...]:
-    """The signatures in `export_sig`, in its order. Raises `Invalid`."""
+    """The signatures in `export_sig`, in its order. Raises `ExportInvalid`."""
     if len(export_sig) > MAX_SIGNATURES_BYTES:
-        raise Invalid("export.sig is larger than it may be")
-    signatures = _parse(TEKSignatureList, export_sig, "export.sig is no list of signatures").signatures
+        raise ExportInvalid(ExportReason.SIGNATURES_SIZE)
+    signatures = _parse(TEKSignatureList, export_sig, ExportReason.NO_SIGNATURES).signatures
     if not 1 <= len(signatures) <= MAX_SIGNATURES:
-        raise Invalid(f"export.sig must hold 1 to {MAX_SIGNATURES} signatures")
+        raise ExportInvalid(ExportReason.SIGNATURE_COUNT)
     return tuple(
         FileSignature(
             info=_named_key(entry.signature_info),
@@ -136,11 +161,11 @@ def decode_signature_list(export_sig: bytes) -> tuple[FileSignature, ...]:
     )
 
 
-def _parse(message_class: Any, data: bytes, otherwise: str) -> _Message:
+def _parse(message_class: Any, data: bytes, otherwise: ExportReason) -> _Message:
     try:
         return message_class.FromString(data)
     except DecodeError:
-        raise Invalid(otherwise) from None
+        raise ExportInvalid(otherwise) from None
 
 
 def _optional(message: _Message, field: str) -> Any:
@@ -156,7 +181,9 @@ def _text(message: _Message, field: str) -> str | None:
     if text is not None and not (
         isinstance(text, str) and text.isprintable()
     ):  # bytes: the library's way of "no UTF-8"
-        raise Invalid("a text in the file is not printable UTF-8")
+        raise ExportInvalid(ExportReason.TEXT)
+    if text is not None and len(text) > MAX_TEXT:
+        raise ExportInvalid(ExportReason.TEXT_LENGTH)
     return text
 
 
@@ -174,7 +201,7 @@ def _batch(message: _Message) -> tuple[int, int]:
     if not message.HasField("batch_num") and not message.HasField("batch_size"):
         return 1, 1
     if not 1 <= message.batch_num <= message.batch_size:
-        raise Invalid("the batch number is not within the batch")
+        raise ExportInvalid(ExportReason.BATCH)
     return message.batch_num, message.batch_size
 
 
@@ -182,7 +209,7 @@ def _records(keys: Any) -> tuple[Records, Present]:
     """Repeated key messages as columns, and which of their fields were on the wire."""
     count = len(keys)
     if any(len(key.key_data) != KEY_BYTES for key in keys):
-        raise Invalid(f"a key in the export is not {KEY_BYTES} bytes long")
+        raise ExportInvalid(ExportReason.KEY_LENGTH)
 
     def column(field: str) -> Any:
         return np.fromiter((getattr(key, field) for key in keys), np.int64, count)
@@ -193,11 +220,11 @@ def _records(keys: Any) -> tuple[Records, Present]:
     for bit, field in enumerate(_KEY_FIELDS):
         present |= np.fromiter((key.HasField(field) for key in keys), np.uint8, count) << np.uint8(bit)
     if bool(((period < 1) | (period > DEFAULT_PERIOD)).any()):
-        raise Invalid("a key in the export has a rolling period that is not 1 to 144")
+        raise ExportInvalid(ExportReason.KEY_PERIOD)
     if bool((start < 1).any()):
-        raise Invalid("a key in the export has no start")
+        raise ExportInvalid(ExportReason.KEY_START)
     if bool(((risk < 0) | (risk > MAX_RISK)).any()):
-        raise Invalid(f"a key in the export has a transmission risk that is not 0 to {MAX_RISK}")
+        raise ExportInvalid(ExportReason.KEY_RISK)
     records = np.zeros(count, RECORD)
     records["key_data"] = np.frombuffer(b"".join(key.key_data for key in keys), RECORD["key_data"])
     records["rolling_start_interval_number"] = start
@@ -209,37 +236,58 @@ def _records(keys: Any) -> tuple[Records, Present]:
     return records, present
 
 
-def _check_counts(body: bytes) -> None:
-    """Refuse, before the library makes an object of each, floods of messages too small to be real."""
-    infos = 0
-    for field, length in _top_fields(body):
-        if field in (KEYS_FIELD, REVISED_KEYS_FIELD) and length < _SHORTEST_KEY:
-            raise Invalid(f"a key in the export is not {KEY_BYTES} bytes long")
-        infos += field == _SIGNATURE_INFO_FIELD
-    if infos > MAX_SIGNATURES:
-        raise Invalid(f"the export names more than {MAX_SIGNATURES} signing keys")
+def _joined(tables: list[tuple[Records, Present]]) -> tuple[Records, Present]:
+    records, present = zip(*tables, strict=True)
+    return np.concatenate(records, dtype=RECORD), np.concatenate(present)  # numpy alone would turn the byte order
 
 
-def _top_fields(body: bytes) -> Iterator[tuple[int, int]]:
-    """Number and length of each field of the outermost message; whether the last one is whole, the library tells."""
-    at = 0
-    while at < len(body):
-        tag, at = _varint(body, at)
-        match tag & 7:
+def _pieces(export_bin: bytes) -> Iterator[bytes]:
+    """What follows the header, in pieces of whole fields; floods of fields too small to be real are refused."""
+    counts = dict.fromkeys((KEYS_FIELD, REVISED_KEYS_FIELD, INFOS_FIELD), 0)
+    others = 0
+    start = len(HEADER)
+    for number, wire_type, length, end in _top_fields(export_bin, start):
+        if WIRE_TYPES.get(number, wire_type) != wire_type:
+            raise ExportInvalid(ExportReason.FIELD_TYPE)
+        if number in counts:
+            counts[number] += 1
+        else:
+            others += 1
+        if number in (KEYS_FIELD, REVISED_KEYS_FIELD) and length < _SHORTEST_KEY:
+            raise ExportInvalid(ExportReason.KEY_LENGTH)
+        if counts[INFOS_FIELD] > MAX_SIGNATURES:
+            raise ExportInvalid(ExportReason.INFO_COUNT)
+        if counts[KEYS_FIELD] + counts[REVISED_KEYS_FIELD] > MAX_KEYS:
+            raise ExportInvalid(ExportReason.KEY_COUNT)
+        if others > MAX_OTHER_FIELDS:
+            raise ExportInvalid(ExportReason.FIELD_COUNT)
+        if end - start >= _PIECE_BYTES or end == len(export_bin):
+            yield export_bin[start:end]
+            start = end
+
+
+def _top_fields(data: bytes, at: int) -> Iterator[tuple[int, int, int, int]]:
+    """Number, wire type, length and end of each field of the outermost message, which begins at `at`."""
+    while at < len(data):
+        tag, at = _varint(data, at)
+        wire_type = tag & 7
+        match wire_type:
             case 0:
                 start = at
-                _, at = _varint(body, at)
+                _, at = _varint(data, at)
                 length = at - start
             case 1:
                 length, at = 8, at + 8
             case 2:
-                length, at = _varint(body, at)
+                length, at = _varint(data, at)
                 at += length
             case 5:
                 length, at = 4, at + 4
             case _:
-                raise Invalid(_NOT_AN_EXPORT)
-        yield tag >> 3, length
+                raise ExportInvalid(ExportReason.NO_EXPORT)
+        if at > len(data):
+            raise ExportInvalid(ExportReason.CUT_SHORT)
+        yield tag >> 3, wire_type, length, at
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
@@ -249,4 +297,4 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * shift)
         if byte < 0x80:
             return value, at + shift + 1
-    raise Invalid(_NOT_AN_EXPORT)
+    raise ExportInvalid(ExportReason.CUT_SHORT if at + 10 > len(data) else ExportReason.NO_EXPORT)

@@ -16,8 +16,7 @@ ECDSA_SHA256: Final = "1.2.840.10045.4.3.2"
 """`signature_algorithm`: the object identifier of ECDSA with SHA-256 (RFC 5758 §3.2). Phones take nothing else."""
 BIN_MEMBER: Final = "export.bin"
 SIG_MEMBER: Final = "export.sig"
-MAX_SIGNATURES: Final = 10
-"""Most signatures, and most signature infos, in one file (google/exposure-notifications-server)."""
+INFOS_FIELD: Final = 6
 KEYS_FIELD: Final = 7
 REVISED_KEYS_FIELD: Final = 8
 DEFAULT_PERIOD: Final = 144
@@ -58,7 +57,7 @@ _MESSAGES: Final = {
         (3, "region", _Field.TYPE_STRING),
         (4, "batch_num", _Field.TYPE_INT32),
         (5, "batch_size", _Field.TYPE_INT32),
-        (6, "signature_infos", ["SignatureInfo"]),
+        (INFOS_FIELD, "signature_infos", ["SignatureInfo"]),
         (KEYS_FIELD, "keys", ["TemporaryExposureKey"]),
         (REVISED_KEYS_FIELD, "revised_keys", ["TemporaryExposureKey"]),
     ),
@@ -104,5 +103,10 @@ def _message_class(name: str) -> Any:
     return GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
 
 
+WIRE_TYPES: Final = {
+    number: {_Field.TYPE_FIXED64: 1, _Field.TYPE_INT32: 0}.get(kind, 2) if isinstance(kind, int) else 2
+    for number, _, kind in _MESSAGES["TemporaryExposureKeyExport"]
+}
+"""Field of the outermost message → its wire type: 0 a varint, 1 eight bytes, 2 a length and so many bytes."""
 TemporaryExposureKeyExport: Final = _message_class("TemporaryExposureKeyExport")
 TEKSignatureList: Final = _message_class("TEKSignatureList")

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tocsin.formats.gaen.reader import FileSignature
+from tocsin.formats.gaen.refusals import ExportInvalid, ExportReason
 from tocsin.formats.gaen.schema import ECDSA_SHA256
 from tocsin.model.errors import Invalid
 from tocsin.model.policy import SignatureInfo
@@ -55,14 +56,18 @@ def verify_export(
         if public_key is None:
             continue
         if entry.info.algorithm != ECDSA_SHA256:
-            raise Invalid(f"the export's signature does not say algorithm {ECDSA_SHA256}")
+            raise ExportInvalid(ExportReason.ALGORITHM, f": {ECDSA_SHA256}")
         if not is_signed_by(public_key, export_bin, entry.signature):
-            raise Invalid("the export's signature is wrong: the file was changed, or another key has signed it")
+            raise ExportInvalid(ExportReason.WRONG_SIGNATURE)
         verified.append(entry.info.key)
     if not verified:
-        missing = ", ".join(_shown(entry.info.key) for entry in signatures) or "none at all"
-        raise Invalid(f"the export is signed with no key that is held here; its keys are: {missing}")
+        raise ExportInvalid(ExportReason.KEY_NOT_HELD, f"; its keys are: {shown_keys(signatures)}")
     return tuple(verified)
+
+
+def shown_keys(signatures: Sequence[FileSignature]) -> str:
+    """The keys that a file's signatures name, for a person; ``none at all`` if there is no signature."""
+    return ", ".join(_shown(entry.info.key) for entry in signatures) or "none at all"
 
 
 def _shown(info: SignatureInfo) -> str:
