@@ -10,10 +10,14 @@ SELF := $(PIP) install --quiet --no-deps --no-build-isolation --editable .
 # T selects what `make test` runs: a folder, a file or file::test.
 T ?= tests src
 
+# What `make mutants` tests: a room; with MUTANT, only those of an earlier run, as in MUTANT='tocsin.rules.intake.*'.
+ROOM ?= rules
+MUTANT ?=
+
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long check fix vectors demo run bench lock ci clean
+.PHONY: help dev test test-long mutants check fix vectors demo run bench lock ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -49,6 +53,9 @@ test: .venv/.dev-ready ## run the tests; T=tests/ledger selects
 test-long: .venv/.dev-ready ## run all tests, slow ones too, with many more examples
 	TOCSIN_HYPOTHESIS=long $(BIN)/python -m pytest -n auto $(T)
 
+mutants: .venv/.dev-ready ## change the code of one room, ROOM=rules, in many small ways, and see that a test fails
+	TOCSIN_HYPOTHESIS=mutants $(BIN)/python -m tests.mutate $(ROOM) $(MUTANT)
+
 check: .venv/.dev-ready ## format, lint, types and imports; changes nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -83,7 +90,7 @@ lock: ## resolve the lock files again (needs uv)
 ci: check test ## what the build server runs, exactly
 
 clean: ## remove the environment and the caches
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis mutants build dist
 
 # Hashes, and neither the address of an index nor a path of the machine that resolved them.
 LOCK_FLAGS := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

@@ -4,14 +4,23 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 # A slow, shared machine is no finding about the code: no deadline, and slow generation is not an error.
 _SLOW_MACHINE = [HealthCheck.too_slow]
 
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=100, suppress_health_check=_SLOW_MACHINE)
 settings.register_profile("long", deadline=None, max_examples=2000, suppress_health_check=_SLOW_MACHINE)
-settings.load_profile("long" if os.environ.get("TOCSIN_HYPOTHESIS") == "long" else "ci")
+# Mutation tests run the same examples again and again, and need no smallest one.
+settings.register_profile(
+    "mutants",
+    deadline=None,
+    derandomize=True,
+    max_examples=25,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=_SLOW_MACHINE,
+)
+settings.load_profile(os.environ.get("TOCSIN_HYPOTHESIS", "ci"))
 
 
 @pytest.fixture(scope="session")

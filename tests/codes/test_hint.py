@@ -45,6 +45,15 @@ def test_a_well_spelt_code_has_no_hint_in_any_spelling() -> None:
             CODE.replace("C1", "1C", 1),
             "Two neighbours have probably changed places: the 1st and 2nd symbols (group 1).",
         ),
+        (
+            CODE.replace("23", "32", 1),
+            "Two neighbours have probably changed places: the 3rd and 4th symbols (group 1).",
+        ),
+        (
+            CODE.replace("B-C", "C-B", 1),
+            "Two neighbours have probably changed places: the 12th and 13th symbols (groups 3 and 4), "
+            "or the 16th and 17th symbols (groups 4 and 5).",
+        ),
         (CODE.replace("EF", "GG"), "More than one symbol is probably wrong."),
     ],
 )

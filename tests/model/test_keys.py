@@ -1,0 +1,47 @@
+"""Columns of keys against the same numbers worked out key by key, as ``docs/formats/keys.md`` has them."""
+
+import struct
+
+import numpy as np
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tocsin.model.keys import RECORD, Records, key_days, key_ends, release_instants, sorted_by_key, unheld_release
+
+halves = st.sampled_from([bytes(8), b"\0" * 7 + b"\1", b"\1" + b"\0" * 7, b"\x7f" * 8, b"\x80" * 8, b"\xff" * 8])
+key_data = st.one_of(st.tuples(halves, halves).map(b"".join), st.binary(min_size=16, max_size=16))
+starts = st.one_of(st.integers(0, 2**32 - 1), st.integers(20_000 * 144 - 200, 20_000 * 144 + 200))
+keys = st.lists(st.tuples(key_data, starts, st.integers(1, 144), st.integers(0, 255)), max_size=40)
+Key = tuple[bytes, int, int, int]
+
+
+def records_of(table: list[Key]) -> Records:
+    """The 24-byte records of the page, by struct."""
+    rows = [struct.pack(">16sIBBbB", data, start, period, 1, -128, 0) for data, start, period, _ in table]
+    return np.frombuffer(b"".join(rows), RECORD)
+
+
+@given(keys, st.integers(0, 2**32 - 1))
+@example([(bytes(16), 2**32 - 1, 144, 255)], 0)
+@example([(bytes(16), 20_000 * 144, 144, 0), (bytes(16), 20_000 * 144, 145, 0)], 20_000 * 86_400)
+def test_days_ends_and_release_instants(table: list[Key], received_at: int) -> None:
+    """A whole day's key is of its own day; one interval more, and it is of the next. No number runs over."""
+    records = records_of(table)
+    days = [(start + period - 1) // 144 for _, start, period, _ in table]
+    ends = [(start + period) * 600 for _, start, period, _ in table]
+    free = [max(received_at, end + 7200) for end in ends]
+    holds = [hold for _, _, _, hold in table]
+    assert key_days(records).tolist() == days
+    assert key_ends(records).tolist() == ends
+    assert [unheld_release(received_at, end) for end in ends] == free
+    assert release_instants(records, received_at, np.array(holds, "u1")).tolist() == [
+        instant + hold * 900 for instant, hold in zip(free, holds, strict=True)
+    ]
+
+
+@given(keys)
+@example([(b"\1" * 8 + b"\2" * 8, 1, 1, 0), (b"\1" * 16, 2, 1, 0)])
+def test_keys_are_sorted_by_all_their_bytes(table: list[Key]) -> None:
+    """Two keys that share their first half too: what a forger may choose."""
+    found = [bytes(data) for data in sorted_by_key(records_of(table))["key_data"]]
+    assert found == sorted(data for data, _, _, _ in table)
