@@ -1,6 +1,6 @@
 """The fold: the same whatever the pieces; it has the last word by sequence; a journal that is none is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tests.builders import NOON, Story, day_key, key, report_call
 from tests.publication.press import PROMPT, public, step
-from tocsin.ledger.fold import _APPLY, fold
+from tocsin.ledger.fold import _APPLY, fold, mark, take_back
 from tocsin.ledger.key_table import NEVER
 from tocsin.ledger.queries import Standing, live_rows, standing
 from tocsin.ledger.state import Ledger
@@ -225,3 +225,66 @@ def test_content_that_is_not_at_hand_is_no_erasure() -> None:
     fold(nulled, without_content(STORY.events[:-1]))
     assert nulled.sealed_days == set()
     assert np.count_nonzero(nulled.reports["erased"]) == nulled.reports.count == 4
+
+
+def test_a_copy_stands_where_the_ledger_stood() -> None:
+    """What is folded into one of them later is not seen in the other."""
+    story = Story(PROMPT)
+    story.batch()
+    story.report("a", [day_key("x"), day_key("y", 2)], story.card(1, 0))
+    story.report("b", [day_key("x")], story.card(1, 1))
+    twin, columns = story.ledger.copy(), ("head", "day", "release_at", "final")
+    before = [story.ledger.keys[name].tolist() for name in columns]
+    story.report("c", [day_key("x"), day_key("z", 2)], story.card(1, 2))
+    story.withdraw("a")
+    story.revoke(Target(batch=1))
+    assert [twin.keys[name].tolist() for name in columns] == before
+    assert (twin.reports.count, twin.keys.count, twin.sequence) == (2, 3, story.ledger.sequence - 3)
+    assert twin.keys.holders == {0: [0, 2]} and not twin.reports["withdrawn"].any() and not twin.revocations
+    fold(twin, story.events[twin.sequence :])
+    for name in twin.keys.names:
+        assert twin.keys[name].tobytes() == story.ledger.keys[name].tobytes()
+    for name in twin.reports.names:
+        assert twin.reports[name].tobytes() == story.ledger.reports[name].tobytes()
+    assert (twin.report_by_id, twin.verdicts) == (story.ledger.report_by_id, story.ledger.verdicts)
+
+
+def all_of(story: Story) -> tuple[object, ...]:
+    """All that a report may have changed."""
+    ledger = story.ledger
+    tables = [table[name].tobytes() for table in (ledger.reports, ledger.keys) for name in table.names]
+    return ledger.sequence, ledger.recorded_at, *tables, dict(ledger.report_by_id), list(ledger.verdicts)
+
+
+def test_reports_that_were_not_stored_are_taken_back() -> None:
+    story = Story(PROMPT)
+    story.batch()
+    story.report("a", [day_key("x")], story.card(1, 0))
+    before, to = all_of(story), mark(story.ledger)
+    story.wait()
+    story.report("b", [day_key("x"), day_key("y", 2)], story.card(1, 1))
+    story.report("c", [day_key("z")], story.card(1, 2))
+    assert take_back(story.ledger, to)
+    assert all_of(story) == before
+    assert take_back(story.ledger, to), "nothing is left to take back"
+    assert all_of(story) == before
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda story: story.withdraw("a"),
+        lambda story: story.ledger.keys["day"],
+        lambda story: story.ledger.reports["sent"],
+    ],
+    ids=["another event", "the keys were asked for", "the reports were asked for"],
+)
+def test_what_cannot_be_taken_back_says_so(happens: Callable[[Story], object]) -> None:
+    story = Story(PROMPT)
+    story.batch()
+    story.report("a", [day_key("x")], story.card(1, 0))
+    to = mark(story.ledger)
+    story.report("b", [day_key("y")], story.card(1, 1))
+    happens(story)
+    assert not take_back(story.ledger, to)
+    assert not take_back(Ledger(), to), "a ledger that was dropped meanwhile"

@@ -2,6 +2,7 @@
 
 import base64
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 
 import pytest
@@ -14,12 +15,13 @@ from tocsin.formats.wire import ANSWER_BYTES, decode_answer
 from tocsin.journal.encoding import decode_body
 from tocsin.journal.port import ClaimTaken
 from tocsin.journal.verify import verify
+from tocsin.ledger.fold import fold
 from tocsin.ledger.queries import spent_cards
 from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import encode
 from tocsin.model.calls import Answer, KeyVerdict, SentKey, Verdict
 from tocsin.model.errors import Invalid, Refused, Unavailable
-from tocsin.model.events import BatchIssued, Draft, ProviderAdded, Reported, Target
+from tocsin.model.events import BatchIssued, Draft, Event, ProviderAdded, Reported, Target
 from tocsin.model.policy import Policy
 from tocsin.model.times import (
     DAY_SECONDS,
@@ -144,6 +146,27 @@ def test_a_group_that_is_not_stored_leaves_no_ghost(site: Site, performer: Perfo
     ]
     assert (performer.ledger.reports.count, spent_cards(performer.ledger, 1)) == (1, 1)
     assert answers(site, performer, bodies[1]) == [TAKEN]
+
+
+def test_a_failing_disk_does_not_make_each_group_read_the_whole_journal(
+    site: Site, performer: Performer, journal: Meddled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk fails group after group; what they folded is taken back, at its own cost."""
+    answers(site, performer, call(site, "ada", 0))
+    folded: list[Event] = []
+
+    def counted(ledger: Ledger, events: Sequence[Event]) -> None:
+        folded.extend(events)
+        fold(ledger, events)
+
+    monkeypatch.setattr("tocsin.service.follow.fold", counted)
+    for serial in range(1, 4):
+        journal.failing = ["lost"]
+        with pytest.raises(Unavailable):
+            answers(site, performer, call(site, f"name {serial}", serial))
+    assert len(folded) == 3, "each report of a failing group once, and none of those before"
+    assert answers(site, performer, call(site, "name 1", 1), call(site, "ada", 0)) == [TAKEN, TAKEN]
+    assert performer.ledger.reports.count == 2
 
 
 def test_a_group_that_was_stored_and_reported_failed(site: Site, performer: Performer, journal: Meddled) -> None:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -15,10 +15,15 @@ from tocsin.cli.publish import version_line
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
 from tocsin.model.times import day_of
 from tocsin.service.deployment import Deployment
+from tocsin.service.follow import Follower
+from tocsin.service.perform import Performer
 from tocsin.service.publish import Out
 from tocsin.service.serve import PublisherLoop
 from tocsin.service.trouble import Told
 from tocsin.web.server import running_server
+
+MANY_EVENTS: Final = 100_000
+"""A journal of so many events takes seconds to read: the operator is told what is being waited for."""
 
 
 def serve(
@@ -47,10 +52,11 @@ def serve(
     with opened(data, terminal.clock, today) as deployment, _stop_signals() as stopped:
         settings = deployment.settings
         deployment.keys.make_days_ahead(day_of(deployment.held_clock.now()))  # before the first report can come
-        loop = _publisher_loop(deployment, terminal)
         listen = settings.host if host is None else host, settings.port if port is None else port
+        performer = _read(deployment, terminal)
+        loop = _publisher_loop(deployment, performer.follower(), terminal)  # read once: a big journal takes a while
         with running_server(
-            deployment, *listen, told_trouble=_teller(terminal, "calls are answered 503: ")
+            deployment, *listen, told_trouble=_teller(terminal, "calls are answered 503: "), performer=performer
         ) as base_url:
             terminal.line(f"Region {settings.region}, serving on {base_url} (apps are told {settings.base_url})")
             terminal.line(f"A version every {span(settings.policy.step_seconds)}; stop with Ctrl-C.")
@@ -61,12 +67,22 @@ def serve(
     terminal.line("Stopped.")
 
 
-def _publisher_loop(deployment: Deployment, terminal: Terminal) -> PublisherLoop:
+def _read(deployment: Deployment, terminal: Terminal) -> Performer:
+    """A performer that has read the journal."""
+    events = deployment.journal.tip().sequence
+    if events >= MANY_EVENTS:
+        terminal.line(f"Reading the journal: {counted(events, 'event')}.")
+    performer = deployment.performer()
+    performer.catch_up()
+    return performer
+
+
+def _publisher_loop(deployment: Deployment, follower: Follower, terminal: Terminal) -> PublisherLoop:
     def told(out: Out) -> None:
         reports = publisher.ledger.reports.count
         terminal.line(f"{version_line(out)}; {counted(reports, 'report')} so far")
 
-    publisher = deployment.publisher(told)
+    publisher = deployment.publisher(told, follower)
     return PublisherLoop(
         publisher,
         deployment.keys,

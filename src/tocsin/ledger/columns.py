@@ -52,6 +52,21 @@ class Columns:
         self._write()
         return self._grow(rows)
 
+    def take_back(self, count: int) -> bool:
+        """Drops the rows added one by one behind the first `count`; False if some of them are written already."""
+        if count < self._written:
+            return False
+        del self._waiting[count - self._written :]
+        return True
+
+    def copy(self) -> "Columns":
+        """A table of its own with these rows."""
+        twin = Columns({name: array.dtype for name, array in self._arrays.items()})
+        rows = twin.extend(self.count)
+        for name in self.names:
+            twin[name][rows] = self[name]
+        return twin
+
     def _grow(self, rows: int) -> slice:
         start, self._written = self._written, self._written + rows
         if self._written > self._room:

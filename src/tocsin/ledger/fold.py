@@ -9,6 +9,7 @@ from sys import intern
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
@@ -54,6 +55,38 @@ def fold(ledger: Ledger, events: Iterable[Event]) -> None:
         apply(ledger, event, event.body)
         ledger.sequence = event.sequence
         ledger.recorded_at = event.recorded_at
+
+
+class Mark(Struct, frozen=True):
+    """Where a ledger stood: what `take_back` needs of it."""
+
+    sequence: int
+    recorded_at: int
+    reports: int
+    keys: int
+
+
+def mark(ledger: Ledger) -> Mark:
+    """Where `ledger` stands now."""
+    return Mark(ledger.sequence, ledger.recorded_at, ledger.reports.count, ledger.keys.count)
+
+
+def take_back(ledger: Ledger, to: Mark) -> bool:
+    """Takes back the reports folded since `to`, because they are not stored.
+
+    False if that can't be done, for other events came too, or the tables were asked since: the ledger is then to be
+    read anew. Cost: those reports, where reading anew costs all there are.
+    """
+    reports = ledger.reports.count - to.reports
+    if reports < 0 or ledger.sequence - to.sequence != reports:
+        return False
+    if not (ledger.reports.take_back(to.reports) and ledger.keys.take_back(to.keys)):
+        return False
+    del ledger.verdicts[to.reports :]
+    for _ in range(reports):
+        ledger.report_by_id.popitem()
+    ledger.sequence, ledger.recorded_at = to.sequence, to.recorded_at
+    return True
 
 
 def _founded(ledger: Ledger, event: Event, body: Founded) -> None:

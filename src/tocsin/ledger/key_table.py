@@ -1,6 +1,7 @@
 """The table of keys: which reports hold which keys, and what of them is public."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, Final
 
 import numpy as np
@@ -91,6 +92,24 @@ class KeyTable:
         self._waiting.append(_Held(report, received_at, hold, keys))
         self.count += len(keys)
         return first
+
+    def take_back(self, count: int) -> bool:
+        """Drops the keys of the last reports, so that `count` rows are left; False if some are laid out already."""
+        if count < self._columns.count:
+            return False
+        while self.count > count:
+            self.count -= len(self._waiting.pop().keys)
+        return True
+
+    def copy(self) -> "KeyTable":
+        """A table of its own with these rows."""
+        self._lay_out()
+        twin = KeyTable(b"")
+        twin._columns = self._columns.copy()
+        twin._index = deepcopy(self._index)
+        twin._holders = deepcopy(self._holders)
+        twin.count = self.count
+        return twin
 
     def _lay_out(self) -> None:
         if self._torn:

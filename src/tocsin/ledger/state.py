@@ -3,6 +3,8 @@
 Only `tocsin.ledger.fold` changes it. `predicates` and `queries` read it; rules and publication ask them.
 """
 
+from copy import deepcopy
+
 import numpy as np
 from msgspec import Struct
 
@@ -124,6 +126,16 @@ class Ledger:
         self.keys = KeyTable(b"")
         self.stints: dict[int, list[tuple[int, int]]] = {}
         """Head → (row, version at which that row ceased to be public) of holders that another holder followed."""
+
+    def copy(self) -> "Ledger":
+        """A ledger of its own that stands where this one does: what it costs is memory, not another fold."""
+        twin = Ledger()
+        for name, value in vars(self).items():
+            if isinstance(value, Columns | KeyTable | dict | list | set):
+                value = value.copy()
+            setattr(twin, name, value)
+        twin.stints, twin.revocations = deepcopy(self.stints), deepcopy(self.revocations)
+        return twin
 
     @property
     def torn(self) -> bool:

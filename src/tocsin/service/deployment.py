@@ -14,6 +14,7 @@ from tocsin.model.events import Founded
 from tocsin.model.ports import Clock
 from tocsin.model.times import Day
 from tocsin.publication.sign import GaenKey, SigningKeys
+from tocsin.service.follow import Follower
 from tocsin.service.held_clock import HeldClock
 from tocsin.service.key_folder import GaenSigner, KeyFolder, refuse_loose_mode
 from tocsin.service.perform import Performer
@@ -42,8 +43,8 @@ class Deployment:
         """A way into the journal, its ledger not yet read."""
         return Performer(self.journal, self.keys, self.held_clock, self.settings.policy)
 
-    def publisher(self, told: Callable[[Out], None] = lambda out: None) -> Publisher:
-        """A publisher that calls `told` for each version it puts out."""
+    def publisher(self, told: Callable[[Out], None] = lambda out: None, follower: Follower | None = None) -> Publisher:
+        """A publisher that calls `told` for each version it puts out; `follower`: one that has read the journal."""
         return Publisher(
             self.journal,
             self.keys,
@@ -52,6 +53,7 @@ class Deployment:
             self.bucket,
             signing_keys(self.settings, self.keys),
             told,
+            follower,
         )
 
     def close(self) -> None:

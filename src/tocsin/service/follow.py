@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from tocsin.journal.content import Opener
 from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.port import PAGE_EVENTS, Broken, Tip
 from tocsin.journal.verify import check_link
-from tocsin.ledger.fold import fold
+from tocsin.ledger.fold import Mark, fold, mark, take_back
 from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Unavailable
 from tocsin.model.events import Event
@@ -19,6 +21,13 @@ Read = Callable[[int], list[StoredEvent]]
 
 FOLLOW_SECONDS: Final = 0.5
 """How often a running server looks for events of other processes; the design promises a second."""
+
+
+class Place(Struct, frozen=True):
+    """A place in the journal, and where the ledger stood there."""
+
+    mark: Mark
+    last: Tip
 
 
 class Follower:
@@ -100,8 +109,27 @@ class Follower:
         if events:
             self._last = Tip(events[-1].sequence, events[-1].digest, events[-1].recorded_at)
 
+    def copy(self) -> "Follower":
+        """A follower of its own that has come as far; it costs memory, and no reading."""
+        twin = Follower(self._day_keys)
+        twin.ledger, twin._last = self.ledger.copy(), self._last
+        return twin
+
+    def place(self) -> Place:
+        """How far it has come."""
+        return Place(mark(self.ledger), self._last)
+
+    def take_back(self, to: Place) -> None:
+        """The ledger as it stood at `to`, for what came since is not stored; or none, if that takes a reading anew."""
+        if self.ledger.sequence == to.mark.sequence:
+            return
+        if take_back(self.ledger, to.mark):
+            self._last = to.last
+        else:
+            self.forget()
+
     def forget(self) -> None:
-        """Drops the ledger, whose last events turned out not to be stored; the next reading starts from event 1."""
+        """Drops the ledger; the next reading starts from event 1."""
         self.ledger = Ledger()
         self._last = Tip()
 

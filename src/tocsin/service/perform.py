@@ -2,7 +2,7 @@
 
 Calls and acts go the same way: into a group, which holds the journal's tip; the ledger is brought up to that tip; the
 rule decides; its events are appended, and folded at once, so that the next of the group sees them; and only when the
-group is durable does an answer leave. If the group fails nothing of it is stored, and the ledger is read anew.
+group is durable does an answer leave. If the group fails nothing of it is stored, and the ledger takes it back.
 """
 
 import secrets
@@ -55,6 +55,10 @@ class Performer:
         """The ledger as far as this process has come."""
         return self._follower.ledger
 
+    def follower(self) -> Follower:
+        """A follower of its own that has come as far as this process has."""
+        return self._follower.copy()
+
     def catch_up(self) -> None:
         """Reads what other processes have appended."""
         self._follower.catch_up(self._journal.read)
@@ -90,10 +94,10 @@ class Performer:
     def _group(self, not_before: Instant | None = None) -> Iterator[tuple[Group, Instant]]:
         """A group with the ledger at its tip, and a moment of the quarter-hour in which its events are recorded.
 
-        The ledger is dropped if the group is not stored.
+        What it appended is taken back from the ledger if the group is not stored.
         """
         self.catch_up()  # the long part of it without holding the tip
-        before = self.ledger.sequence
+        before = self._follower.place()
         now = self._clock.now()
         if not_before is not None:  # a clock set back a little: recorded is never before received
             now = max(now, not_before)
@@ -101,11 +105,10 @@ class Performer:
             with self._journal.group(now) as group:
                 self._follower.catch_up(group.read)
                 self._follower.refuse_lost_keys(now)
-                before = self.ledger.sequence
+                before = self._follower.place()
                 yield group, max(now, Instant(group.tip.recorded_at))
         except BaseException:
-            if self.ledger.sequence != before:
-                self._follower.forget()
+            self._follower.take_back(before)
             raise
 
     def _refuse_missing_secrets(self, arrivals: Sequence[Arrival]) -> None:

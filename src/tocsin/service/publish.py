@@ -66,7 +66,9 @@ class Publisher:
         bucket: Bucket,
         signing_keys: SigningKeys,
         told: Callable[[Out], None] = lambda out: None,
+        follower: Follower | None = None,
     ) -> None:
+        """`follower`: one that has read the journal already, and is this publisher's own from now on."""
         self._journal = journal
         self._keys = keys
         self._clock = clock
@@ -74,7 +76,7 @@ class Publisher:
         self._bucket = bucket
         self._signing_keys = signing_keys
         self._told = told
-        self._follower = Follower(keys)
+        self._follower = follower or Follower(keys)
         self._made: tuple[int, tuple[MadeFile, ...]] = (0, ())
 
     @property

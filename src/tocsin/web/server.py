@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from tocsin.model.errors import Unavailable
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
+from tocsin.service.perform import Performer
 from tocsin.service.trouble import Told
 from tocsin.web.apps.app import apps_application
 from tocsin.web.apps.grid import GRID_SECONDS
@@ -97,14 +98,15 @@ def running_server(
     *,
     grid_seconds: float = GRID_SECONDS,
     told_trouble: Told = lambda sentence: None,
+    performer: Performer | None = None,
 ) -> Iterator[str]:
     """`deployment` answering its apps on this address; port 0 takes a free one. Yields the base URL, no slash behind.
 
     Everything runs in threads; what was begun is answered before it ends. `told_trouble` hears, from one of them, why
-    calls are answered 503, and that they are taken again. Raises `Unavailable` if the address is taken or the journal
-    can't be read.
+    calls are answered 503, and that they are taken again. `performer`: one that has read the journal already. Raises
+    `Unavailable` if the address is taken or the journal can't be read.
     """
-    performer = deployment.performer()
+    performer = performer or deployment.performer()
     performer.catch_up()
     collector = Collector(performer, told_trouble)
     server = WebServer(apps_application(deployment, collector, grid_seconds=grid_seconds), host, port)
