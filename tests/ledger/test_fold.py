@@ -23,6 +23,8 @@ from tocsin.model.events import (
     Erased,
     Event,
     Move,
+    ProviderRestored,
+    ProviderSuspended,
     Published,
     Reinstated,
     Reported,
@@ -109,6 +111,8 @@ def published(version: int, entering: Sequence[Move] = (), leaving: Sequence[Mov
     "body",
     [
         BatchActivated(batch=9, who="Ada", why="a test"),
+        ProviderSuspended(provider=9, who="Ada", why="a test"),
+        ProviderRestored(provider=9, who="Ada", why="a test"),
         Withdrawn(report=1),
         Withdrawn(report=99),
         RolledBack(reports=(1,), who="Ada", why="a test"),

@@ -1,14 +1,17 @@
 """What a target covers: asked of one code, and of all reports at once."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import Story, day_key, report_call
-from tocsin.ledger.predicates import covered_reports, covers, standing_revocations
+from tests.builders import NOON, Story, day_key, report_call
+from tocsin.ledger.predicates import batch_state, covered_reports, covers, is_suspended, standing_revocations
 from tocsin.ledger.state import Ledger
 from tocsin.model.code_reading import NO_CODE
 from tocsin.model.events import Target
 from tocsin.model.policy import Policy
+from tocsin.model.times import QUARTER_SECONDS, Instant
+from tocsin.rules import suspension
 
 TARGETS = st.one_of(
     st.builds(Target, provider=st.integers(1, 3)),
@@ -80,3 +83,64 @@ def test_revocations_that_stand() -> None:
     assert standing(2, 0, 2, next_one) == 1
     story.reinstate(first)
     assert standing(2, 0, 2, next_one) == 0
+
+
+# --- of what use a batch is -------------------------------------------------------------------------------------------
+
+NOW = NOON // QUARTER_SECONDS
+
+
+def _at(quarters: int, seconds: int = 0) -> Instant:
+    return Instant(NOON + quarters * QUARTER_SECONDS + seconds)
+
+
+@pytest.mark.parametrize("activated", [False, True])
+@pytest.mark.parametrize(
+    ("at", "state"),
+    [
+        (_at(1), "not_yet"),
+        (_at(1, 899), "not_yet"),
+        (_at(2), "active"),
+        (_at(3, 899), "active"),
+        (_at(4), "expired"),
+        (_at(5), "expired"),
+    ],
+)
+def test_a_life_at_its_edges(activated: bool, at: Instant, state: str) -> None:
+    """A dormant batch expires like any other; until then it is dormant, whether its life has begun or not."""
+    story = Story()
+    wishes = {"valid_from": NOW + 2, "valid_until": NOW + 4}
+    number = story.batch(**wishes) if activated else story.dormant_batch(**wishes)
+    expected = state if activated or state == "expired" else "dormant"
+    assert batch_state(story.ledger, story.ledger.batches[number], at) == expected
+
+
+def test_a_batch_that_is_cut_off_is_nothing_else() -> None:
+    story = Story()
+    number = story.dormant_batch(valid_until=NOW + 4)
+    objection = story.revoke(Target(batch=number))
+    batch = story.ledger.batches[number]
+    assert [batch_state(story.ledger, batch, _at(quarters)) for quarters in (0, 9)] == ["cut_off", "cut_off"]
+    story.reinstate(objection)
+    assert [batch_state(story.ledger, batch, _at(quarters)) for quarters in (0, 9)] == ["dormant", "expired"]
+    story.revoke(Target(provider=1))
+    assert batch_state(story.ledger, batch, NOON) == "cut_off"
+
+
+def test_some_of_its_serials_are_not_the_batch() -> None:
+    story = Story()
+    number = story.batch(count=3)
+    batch = story.ledger.batches[number]
+    story.revoke(Target(batch=number, first=0, last=1))
+    assert [batch_state(story.ledger, batch, NOON, serial) for serial in range(3)] == ["cut_off", "cut_off", "active"]
+    assert batch_state(story.ledger, batch, NOON) == "active"
+    story.revoke(Target(batch=number, first=2, last=2))
+    assert batch_state(story.ledger, batch, NOON) == "active", "named card by card"
+
+
+def test_a_provider_that_is_suspended() -> None:
+    story = Story()
+    for _ in range(2):
+        story.provider()
+    story.append(suspension.suspend_provider(story.ledger, 2, story.by()))
+    assert [is_suspended(story.ledger, provider) for provider in (0, 1, 2, 3)] == [False, False, True, False]

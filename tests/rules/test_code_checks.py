@@ -7,7 +7,7 @@ from tests.builders import NOON, Story
 from tocsin.model.calls import Verdict
 from tocsin.model.code_reading import NO_CODE, CodeKind, CodeReading
 from tocsin.model.events import Draft, Revoked, Target
-from tocsin.model.times import QUARTER_SECONDS, floor_quarter
+from tocsin.model.times import QUARTER_SECONDS, Instant, floor_quarter
 from tocsin.rules.code_checks import Origin, origin_of
 
 NOW = NOON // QUARTER_SECONDS
@@ -85,6 +85,24 @@ def test_the_end_of_a_life_is_not_included(seconds: int, quarters: int, verdict:
     card = story.card(story.batch(valid_until=NOW + 4), 0)
     story.wait((4 + quarters) * QUARTER_SECONDS + seconds)
     judged = _judge(story, card)
+    assert (judged if isinstance(judged, Verdict) else None) == verdict
+
+
+@pytest.mark.parametrize("quarters", [-1, 0, 1])
+def test_a_batch_that_was_never_activated_tells_nothing_of_its_end(quarters: int) -> None:  # D3 before D8
+    story = Story()
+    card = story.card(story.dormant_batch(valid_until=NOW + 4), 0)
+    story.wait((4 + quarters) * QUARTER_SECONDS)
+    assert _judge(story, card) is Verdict.CODE_UNKNOWN
+
+
+@pytest.mark.parametrize(("quarters", "verdict"), [(-1, None), (0, "code_expired"), (1, "code_expired")])
+def test_the_time_of_receipt_decides_and_not_that_of_the_record(quarters: int, verdict: str | None) -> None:  # D8
+    story = Story()
+    card = story.card(story.batch(valid_until=NOW + 4), 0)
+    story.wait(9 * QUARTER_SECONDS)  # the journal was away
+    story.provider("one more event")
+    judged = origin_of(story.ledger, card, Instant(NOON + (4 + quarters) * QUARTER_SECONDS))
     assert (judged if isinstance(judged, Verdict) else None) == verdict
 
 

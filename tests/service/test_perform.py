@@ -346,6 +346,25 @@ def test_an_act_that_was_lost_may_be_done_again(site: Site, performer: Performer
     assert [provider.name for provider in performer.ledger.providers.values()] == ["St. Elsewhere", "Another"]
 
 
+@pytest.mark.parametrize(
+    ("received", "verdict"), [(-1, Verdict.TAKEN), (0, Verdict.CODE_EXPIRED), (1, Verdict.CODE_EXPIRED)]
+)
+def test_the_end_of_a_life_is_judged_by_receipt_though_the_journal_was_away(
+    site: Site, performer: Performer, received: int, verdict: Verdict
+) -> None:
+    """Row D8: the last byte was in before the end, and it is recorded after it, when the journal is back."""
+    end = site.performer.ledger.batches[1].valid_until * QUARTER_SECONDS
+    site.clock.at = end + 3 * QUARTER_SECONDS
+    site.deployment.keys.make_days_ahead(day_of(end))
+    arrival = Arrival(call(site, "ada", 0), Instant(end + received * QUARTER_SECONDS))
+    assert decode_answer(performer.answer([arrival])[0]).verdict is verdict
+    if verdict is Verdict.TAKEN:
+        [stored] = site.deployment.journal.read(site.deployment.journal.tip().sequence - 1)
+        assert stored.recorded_at == end + 3 * QUARTER_SECONDS
+        assert performer.ledger.reports["received_at"].tolist() == [end - QUARTER_SECONDS]
+        assert answers(site, performer, track_call(drawn("ada w"))) == [Answer(Verdict.TAKEN)]
+
+
 # --- times, keys, chance ----------------------------------------------------------------------------------------------
 
 
