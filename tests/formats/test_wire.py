@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from msgspec.structs import replace
 
 from tests.vectors import make
 from tocsin.formats import wire
@@ -66,14 +67,14 @@ def call_of(fields: dict[str, Any]) -> Call:
 
 
 @pytest.mark.parametrize("case", named(VECTORS["calls"]["good"]))
-def test_good_bodies_hold_their_call(case: dict[str, Any]) -> None:
+def test_good_bodies_hold_their_call(case: dict[str, Any]) -> None:  # C1
     body = body_of(case, 4096)
     assert len(body) == VECTORS["request_bytes"] == wire.REQUEST_BYTES
     assert wire.decode_call(body) == call_of(case["call"])
 
 
 @pytest.mark.parametrize("case", named(VECTORS["calls"]["bad"]))
-def test_bad_bodies_are_invalid(case: dict[str, Any]) -> None:
+def test_bad_bodies_are_invalid(case: dict[str, Any]) -> None:  # C1
     with pytest.raises(Invalid):
         wire.decode_call(body_of(case, 4096))
 
@@ -203,6 +204,8 @@ def test_thirty_keys_fit_and_too_many_are_refused() -> None:
     assert (
         len(wire.encode_call(ReportCall(TrackingId(bytes(32)), ContinueId(bytes(32)), (key,) * 30, "C" * 24))) == 4096
     )
+    one_too_many = ReportCall(TrackingId(bytes(32)), ContinueId(bytes(32)), (replace(key, rolling_period=144),) * 31)
+    assert wire.decode_call(wire.encode_call(one_too_many)) == one_too_many, "it is a rule that says no (C8)"
     with pytest.raises(Invalid, match="fit"):
         wire.encode_call(ReportCall(TrackingId(bytes(32)), ContinueId(bytes(32)), (key,) * 60))
 

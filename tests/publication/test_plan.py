@@ -156,6 +156,23 @@ def test_the_minimum_counts_reports_not_keys() -> None:  # P2
     assert [len(positions) for positions in moved(step(story).entering).values()] == [13, 1, 1]
 
 
+@pytest.mark.parametrize(("reports", "out"), [(2, False), (3, True), (4, True)])
+def test_the_edge_of_the_minimum(reports: int, out: bool) -> None:  # P2
+    story = story_of(Policy(minimum_reports=3))
+    for serial in range(reports):
+        report(story, f"phone {serial}", serial, keys_of(f"phone {serial}", 1))
+    assert bool(step(story).entering) is out
+
+
+@pytest.mark.parametrize(("late", "out"), [(-900, False), (0, True), (900, True)])
+def test_the_edge_of_the_embargo(late: int, out: bool) -> None:  # P2
+    """A quarter-hour before the end of today's key and two hours, at it, and a quarter-hour after."""
+    story = story_of()
+    report(story, "a", 0, [day_key("today", 0)])
+    tonight = day_start(day_of(NOON) + 1) + EMBARGO_SECONDS
+    assert bool(step(story, tonight + late - story.now).entering) is out
+
+
 @pytest.mark.parametrize("hold", [0, 2])
 def test_the_longest_wait_runs_from_the_oldest_release_instant(hold: int) -> None:  # P2
     """Case 39: two reports of 13 keys with the default minimum go out after the longest wait."""

@@ -27,7 +27,7 @@ def test_texts_that_are_refused(text: str) -> None:  # A1, A2, A3
         assert not text.strip() or text not in str(refusal.value)  # input is never echoed
 
 
-@pytest.mark.parametrize("text", ["a", "a" * 500, " Zoë Müller ", "沈 医师", "<b>{{7*7}}</b> %s '--"])
+@pytest.mark.parametrize("text", ["a", "a" * 499, "a" * 500, " Zoë Müller ", "沈 医师", "<b>{{7*7}}</b> %s '--"])
 def test_texts_that_are_kept(text: str) -> None:  # A1, A2, A3; case 56: syntax of others is treated as data
     made = attribution(text, text, REQUEST, text + "2" if len(text) < 500 else "somebody else")
     assert (made.who, made.why) == (text.strip(), text.strip())

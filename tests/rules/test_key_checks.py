@@ -55,6 +55,27 @@ def test_the_edge_of_the_window(useful_days: int, beyond: int, verdict: str) -> 
 
 
 @pytest.mark.parametrize("seconds", [0, 12 * 3600, DAY_SECONDS - 900])
+@pytest.mark.parametrize(("days_ago", "verdict"), [(13, "taken"), (14, "taken"), (15, "too_old")])
+def test_keys_of_whole_days(days_ago: int, verdict: str, seconds: int) -> None:  # K3
+    assert _verdict(day_key("a", days_ago), TODAY * DAY_SECONDS + seconds) == verdict
+
+
+@given(st.integers(-16 * 144, 3), st.integers(1, 144), st.integers(0, DAY_SECONDS - 1))
+def test_the_window_against_gaens_own(offset: int, period: int, second: int) -> None:  # K3, K4
+    """Its limits (google/exposure-notifications-server) are end ≥ I(now − 360 h) and start ≤ I(now).
+
+    What is not too old here is not too old there; what is not of the future there is not of the future here.
+    """
+    now = TODAY * DAY_SECONDS + second
+    start = now // 600 + offset
+    verdict = _verdict(key("a", start, period), now - now % 900)
+    if verdict != "too_old":
+        assert start + period >= (now - 360 * 3600) // 600
+    if start <= now // 600:
+        assert verdict != "future"
+
+
+@pytest.mark.parametrize("seconds", [0, 12 * 3600, DAY_SECONDS - 900])
 def test_the_window_is_of_whole_days(seconds: int) -> None:  # K3, case 11
     received_at = TODAY * DAY_SECONDS + seconds
     oldest = MIDNIGHT - 14 * INTERVALS_PER_DAY
