@@ -14,8 +14,9 @@ from tocsin.model.errors import Refused
 from tocsin.model.events import Draft, Target
 from tocsin.model.policy import Policy
 from tocsin.publication.plan import plan
-from tocsin.rules import corrections, issuance
+from tocsin.rules import corrections, issuance, suspension
 from tocsin.rules.corrections import Selection
+from tocsin.rules.issuance import BatchRequest
 from tocsin.rules.preview import Effect, effect
 
 NAMES = "pqrs"
@@ -83,10 +84,12 @@ def test_acts_that_touch_no_report() -> None:
     before = _state(story.ledger)
     drafts = [
         issuance.add_provider(story.ledger, "another", story.by()),
+        issuance.issue_batch(story.ledger, BatchRequest(1, 5, 1), story.policy, NOON, story.by()),
+        suspension.suspend_provider(story.ledger, 1, story.by()),
         corrections.pause(story.ledger, story.by()),
         corrections.revoke(story.ledger, Target(batch=batch), None, NOON, story.by()),  # from now on
     ]
-    assert [_effect(story, draft) for draft in drafts] == [NOTHING] * 3
+    assert [_effect(story, draft) for draft in drafts] == [NOTHING] * len(drafts)
     assert _state(story.ledger) == before
 
 

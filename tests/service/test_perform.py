@@ -365,6 +365,31 @@ def test_the_end_of_a_life_is_judged_by_receipt_though_the_journal_was_away(
         assert answers(site, performer, track_call(drawn("ada w"))) == [Answer(Verdict.TAKEN)]
 
 
+@pytest.mark.parametrize(("failing", "used"), [("lost", 100), ("stored", 150)])
+def test_a_group_that_failed_uses_a_quota_only_if_it_is_stored(
+    site: Site, performer: Performer, journal: Meddled, failing: str, used: int
+) -> None:
+    """Case 28: the answer was lost, and the same request is sent again: it counts once."""
+
+    def issue(ledger: Ledger, now: Instant) -> Draft:
+        return issue_batch(ledger, BatchRequest(1, 50, 1), PROMPT, now, by("ours"))
+
+    def cards() -> tuple[int, int]:
+        performer.catch_up()
+        issued, today = performer.ledger.issued, day_of(site.clock.now())
+        return issued.by("Ada", today), issued.to(1, today)
+
+    journal.failing = [failing]
+    with pytest.raises(Unavailable):
+        performer.act(issue)
+    assert cards() == (used, used)
+    try:
+        performer.act(issue)
+    except ClaimTaken:
+        assert failing == "stored"
+    assert cards() == (150, 150)
+
+
 # --- times, keys, chance ----------------------------------------------------------------------------------------------
 
 

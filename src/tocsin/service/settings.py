@@ -123,13 +123,22 @@ minimum_reports = {settings.policy.minimum_reports}          # reports that must
 longest_wait_seconds = {settings.policy.longest_wait_seconds} # after this, additions go out whatever their number
 hold_back_quarters = {settings.policy.hold_back_quarters}       # random delay of a part, in quarter-hours
 self_reports = {str(settings.policy.self_reports).lower()}         # reports without a code
+person_daily_cards = {json.dumps(settings.policy.person_daily_cards)}   # cards a day by one person; "none": no limit
+provider_daily_cards = {json.dumps(settings.policy.provider_daily_cards)}  # cards a day for one provider, likewise
 {_further(settings.policy)}"""
 
 
 def _further(policy: Policy) -> str:
     """The lines of those other fields of the policy that are not at their default."""
     default = Policy()
-    shown = {"minimum_reports", "longest_wait_seconds", "hold_back_quarters", "self_reports"}
+    shown = {
+        "minimum_reports",
+        "longest_wait_seconds",
+        "hold_back_quarters",
+        "self_reports",
+        "person_daily_cards",
+        "provider_daily_cards",
+    }
     values = {name: msgspec.to_builtins(getattr(policy, name)) for name in policy.__struct_fields__}
     return "".join(
         f"{name} = {json.dumps(value)}\n"  # numbers, truth values and lists of texts are spelt alike in TOML
