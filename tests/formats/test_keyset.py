@@ -46,7 +46,11 @@ def test_good_files_read_and_write(case: dict[str, Any]) -> None:
     assert type(decoded) is type(expected)
     for field in expected.__struct_fields__:
         value, wanted = getattr(decoded, field), getattr(expected, field)
-        assert value.tolist() == wanted.tolist() if isinstance(wanted, np.ndarray) else value == wanted
+        if isinstance(wanted, np.ndarray):
+            assert value.tolist() == wanted.tolist()
+            assert value.dtype == wanted.dtype  # its bytes are the records
+        else:
+            assert value == wanted
 
 
 @pytest.mark.parametrize("case", VECTORS["bad_files"], ids=lambda case: case["name"])
@@ -69,6 +73,39 @@ def test_bad_files_are_refused_for_their_reason(case: dict[str, Any]) -> None:
 def test_what_would_be_refused_is_not_written(row: tuple[Any, ...], gone: list[tuple[int, str]]) -> None:
     with pytest.raises(Invalid):
         encode_delta(KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), records([row]), removals(gone)))
+
+
+ALIKE = [f"{high:016x}{low:016x}" for high in (1, 2**63 - 1, 2**63, 2**64 - 1) for low in (0, 1, 2**64 - 2, 2**64 - 1)]
+"""Keys that share a half, or differ in the last bit of one: what a forger may choose. Ascending."""
+
+
+def test_keys_alike_are_told_apart_by_all_their_bytes() -> None:
+    rows = [(key, 19_990 * 144, 144, 1, -128, 0) for key in ALIKE[::2]]
+    gone = [(19_990, key) for key in ALIKE[1::2]]
+    data = encode_delta(KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), records(rows), removals(gone)))
+    decoded = decode_keyset(data)
+    assert isinstance(decoded, KeysetDelta)
+    assert [bytes(key).hex() for key in decoded.additions["key_data"]] == ALIKE[::2]
+    assert [bytes(key).hex() for key in decoded.removals["key_data"]] == ALIKE[1::2]
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_two_keys_that_are_not_ascending_are_found_wherever_they_stand(at: int) -> None:
+    """The file is right but for its order, so nothing else refuses it."""
+    keys = ["01" * 16, "02" * 16, "03" * 16, "04" * 16]
+    rows = [(key, 19_990 * 144, 144, 1, -128, 0) for key in keys]
+    body = encode_dump(KeysetDump("utopia", 1, AT, FIRST_DAY, bytes(32), records(rows)))[:-32]
+    keys[at], keys[at + 1] = keys[at + 1], keys[at]
+    body = body.replace(bytes.fromhex("".join(sorted(keys))), bytes.fromhex("".join(keys)))
+    with pytest.raises(Invalid, match="not ascending"):
+        decode_keyset(body + hashlib.sha256(body).digest())
+
+
+@pytest.mark.parametrize("twice", ["01" * 16, "02" * 16, "03" * 16])
+def test_a_key_under_two_days_is_found_wherever_it_stands(twice: str) -> None:
+    rows = [(key, 19_990 * 144, 144, 1, -128, 0) for key in ("01" * 16, "02" * 16, "03" * 16)]
+    with pytest.raises(Invalid, match="named twice"):
+        encode_delta(KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), records(rows), removals([(19_991, twice)])))
 
 
 def test_first_day_itself_is_in() -> None:

@@ -184,6 +184,12 @@ def test_a_value_out_of_range_is_not_written(wrong: dict[str, Any]) -> None:
         leaves.encode_leaf(msgspec.structs.replace(leaf_of(VECTORS["leaves"]["good"][0]["leaf"]), **wrong))
 
 
+@pytest.mark.parametrize("numbers", [(-1, 7, 1, 1), (0, 2**64, 1, 1), (8, 7, 1, 1), (0, 7, 0, 1), (0, 7, 2, 1)])
+def test_a_listed_file_out_of_range_is_not_written(numbers: tuple[int, int, int, int]) -> None:
+    with pytest.raises(Invalid):
+        leaves.encode_file_list([ListedFile(*numbers, Named(bytes(32), 1))])
+
+
 @pytest.mark.parametrize("origin", ["", " x", "x ", "a\nb", "a\tb", "ü", "a\x7f"])
 def test_an_origin_is_one_line_of_printable_ascii(origin: str) -> None:
     leaf = leaf_of(VECTORS["leaves"]["good"][0]["leaf"])

@@ -25,6 +25,13 @@ def test_what_is_no_set_is_refused(case: dict[str, Any]) -> None:
     assert str(refusal.value) == case["refusal"]
 
 
+@pytest.mark.parametrize("twice", [0, 1, 2])
+def test_a_key_that_occurs_twice_is_found_wherever_it_stands(twice: int) -> None:
+    held = records([(f"{number:032x}", 20_000 * 144, 144, 1, -128, 0) for number in (1, 2, 3, twice + 1)])
+    with pytest.raises(Invalid, match="twice"):
+        canonical(held)
+
+
 @pytest.mark.parametrize("field", [name for name in RECORD.names or () if name != "key_data"])
 def test_every_attribute_counts(field: str) -> None:
     held = records(VECTORS["set_digests"][2]["records"])

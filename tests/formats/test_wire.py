@@ -210,6 +210,25 @@ def test_thirty_keys_fit_and_too_many_are_refused() -> None:
         wire.encode_call(ReportCall(TrackingId(bytes(32)), ContinueId(bytes(32)), (key,) * 60))
 
 
+def test_a_call_may_fill_its_bytes_to_the_last() -> None:
+    """The code is as long as it is; only the whole is measured."""
+
+    def padding(code: str) -> int:
+        body = wire.encode_call(ReportCall(TrackingId(bytes(32)), ContinueId(bytes(32)), (), code))
+        return len(body) - len(body.rstrip(b" "))
+
+    room = padding("C")
+    assert padding("C" * (room + 1)) == 0
+    with pytest.raises(Invalid, match="fit"):
+        padding("C" * (room + 2))
+
+
+@pytest.mark.parametrize("end", [b"X", b"x", b"\0", b"\n", b"{}", b","])
+def test_nothing_but_spaces_follows_the_object(end: bytes) -> None:
+    assert not decodes(b'{"act":"decoy"}' + end)
+    assert not decodes(b'{"act":"decoy"}'.ljust(4096 - len(end)) + end)
+
+
 def test_a_code_that_is_no_text_cannot_be_sent() -> None:
     with pytest.raises(Invalid, match="surrogate"):
         wire.encode_call(ReportCall(TrackingId(bytes(32)), ContinueId(bytes(32)), (), "\ud800"))

@@ -309,7 +309,7 @@ def _check_files(files: Sequence[ListedFile]) -> None:
     for file in files:
         _check_numbers(file.from_version, file.to_version)
         _check_named(file.file)
-        if file.from_version > file.to_version or not 1 <= file.part <= file.parts <= _MAX_U64:
+        if file.from_version > file.to_version or not 1 <= file.part <= file.parts:
             raise Invalid("not a window of versions, or not a part of its parts")
     if files and (files[0].part != 1 or files[-1].part != files[-1].parts):
         raise Invalid("a file list lacks a part")

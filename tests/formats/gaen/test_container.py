@@ -60,6 +60,7 @@ def test_ours_are_read_by_another_program() -> None:
         assert archive.namelist() == ["export.bin", "export.sig"]
         assert {name: archive.read(name) for name in members} == members
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert {(info.create_system, info.external_attr) for info in archive.infolist()} == {(3, 0o644 << 16)}
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_DEFLATED}
 
 

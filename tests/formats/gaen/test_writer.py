@@ -118,6 +118,11 @@ def test_signature_list_vectors(vector: dict[str, Any]) -> None:
     assert {(entry.batch_num, entry.batch_size) for entry in entries} == {batch}
 
 
+def test_every_name_has_its_signature() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        encode_signature_list(HEADER.signature_infos, [b"one"], 1, 1)
+
+
 @given(st.binary(max_size=300), st.binary(max_size=300))
 def test_zip_gives_back_its_members(export_bin: bytes, export_sig: bytes) -> None:
     zipped = zip_export(export_bin, export_sig)
