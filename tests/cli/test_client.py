@@ -1,7 +1,10 @@
 """`tocsin client` against a running server, over HTTP."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import numpy as np
@@ -186,3 +189,85 @@ def test_what_is_too_long_is_read_one_byte_too_far_and_no_further(trust: Path) -
     with pytest.raises(Unavailable):
         fetch.fetcher(base)("no/such", 10)
     assert httpx.get(f"{base}/trust.json").status_code == 200
+
+
+_ENVIRONMENTS = [
+    {"HTTP_PROXY": ""},
+    {"HTTP_PROXY": "garbage"},
+    {"HTTP_PROXY": "ftp://127.0.0.1:9"},
+    {"HTTP_PROXY": "http://127.0.0.1:x"},
+    {"HTTP_PROXY": "socks5://127.0.0.1:9"},
+    {"ALL_PROXY": "http://"},
+    {"NO_PROXY": "[::"},
+    {"SSL_CERT_FILE": "/no/such/file"},
+    {"SSL_CERT_FILE": ""},
+    {"SSL_CERT_DIR": "/dev/null"},
+]
+
+
+@pytest.mark.parametrize("environment", _ENVIRONMENTS, ids=str)
+def test_what_the_environment_says_of_the_network_is_no_traceback(
+    run: Run, site: Site, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust = site.deployment.folders.trust
+    pinned = json.loads(trust.read_bytes())
+    trust.write_text(json.dumps(pinned | {"reports_url": "https://127.0.0.1:9/v1/reports"}))
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = run("client", "decoy", "--trust", str(trust))
+    assert done.code == 1 and done.err.count("\n") == 1 and "PROXY" in done.err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[",
+        "http://a:b",
+        "http://\u00fc..",
+        "http://127.0.0.1:99999",
+        "https://",
+        "http://" + "a" * 70_000,
+        "http://a\tb",
+    ],
+    ids=lambda url: ascii(url[:20]),
+)
+def test_an_address_that_is_none_is_no_traceback(run: Run, site: Site, url: str) -> None:
+    trust = site.deployment.folders.trust
+    trust.write_text(json.dumps(json.loads(trust.read_bytes()) | {"reports_url": url}))
+    done = run("client", "decoy", "--trust", str(trust))
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+
+
+class _Foreign(BaseHTTPRequestHandler):
+    """Another web server, which knows nothing of calls."""
+
+    answer: ClassVar[bytes] = b"<html>"
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    do_GET = do_POST
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"{}" + b" " * 1022, b"x" * 100_000])
+def test_an_answer_of_another_server_is_said_to_be_none(
+    run: Run, site: Site, phone: Path, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Foreign, "answer", answer)
+    trust = site.deployment.folders.trust
+    with HTTPServer(("127.0.0.1", 0), _Foreign) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}"
+        pinned = json.loads(trust.read_bytes()) | {"reports_url": f"{base}/v1/reports", "bucket_url": base}
+        trust.write_text(json.dumps(pinned))
+        done = run(*_words("report", phone, trust, "--code", site.cards[0]))
+        assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+        assert "answer" in done.err and "trust file" in done.err
+        assert Phone(phone).report() is not None  # it may have been taken all the same
+        assert run(*_words("sync", phone, trust)).code == 1
+        server.shutdown()

@@ -124,7 +124,7 @@ def test_a_revocation_names_one_target(run: Run, site: Site, words: list[str]) -
     assert run("revoke", *words, "--why", "x").code == 2
 
 
-@pytest.mark.parametrize("why", ["", "two\nlines", "\x1b[31mred", "\u202eright to left"])
+@pytest.mark.parametrize("why", [" ", "two\nlines", "\x1b[31mred", "\u202eright to left"])
 def test_a_reason_is_one_printable_line(run: Run, site: Site, why: str) -> None:
     """Users' C7: the reason is shown to people later."""
     assert run("pause", "--why", why).code == 1

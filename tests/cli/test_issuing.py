@@ -140,7 +140,7 @@ def test_the_same_request_gives_the_same_cards_and_one_batch(run: Run, site: Sit
 
 @pytest.mark.parametrize(
     "words",
-    [["9", "--count", "1"], ["1", "--count", "0"], ["1", "--count", "2049"], ["1", "--count", "1", "--who", ""]],
+    [["9", "--count", "1"], ["1", "--count", "0"], ["1", "--count", "2049"], ["1", "--count", "1", "--who", " "]],
 )
 def test_what_a_rule_refuses_is_one_sentence(run: Run, site: Site, words: list[str]) -> None:
     before = site.deployment.journal.tip().sequence

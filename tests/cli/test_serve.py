@@ -60,3 +60,13 @@ def test_an_address_that_is_taken_is_one_sentence(tmp_path: Path, capsys: pytest
         capsys.readouterr()
         assert main(["serve", "--port", str(taken.getsockname()[1]), "--data", str(data)]) == 1
     assert "can't be listened on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("host", ["a..b", "\u00fc" * 70, "no such host", "192.0.2.1"], ids=ascii)
+def test_an_address_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str], host: str) -> None:
+    data = tmp_path / "deployment"
+    assert main(["init", str(data), *_WORDS, "--single-machine"]) == 0
+    capsys.readouterr()
+    assert main(["serve", "--host", host, "--port", "0", "--data", str(data)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and "can't be listened on" in said.err

@@ -7,11 +7,13 @@ prints, `reading` turns a person's words into model values, `acting` does what a
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
+from tocsin.cli.misunderstood import EmptyWord, refuse_empty_words, sentence
 from tocsin.cli.terminal import Terminal
-from tocsin.model.errors import TocsinError
+from tocsin.model.errors import Refused, TocsinError
 from tocsin.model.ports import Clock
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -26,22 +28,42 @@ def main(argv: Sequence[str] | None = None, clock: Clock | None = None) -> int:
     terminal = Terminal(clock or _system_clock())
     words = sys.argv[1:] if argv is None else list(argv)
     try:
+        return _run(terminal, words)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:  # of the output: no room lets another one out
+        if not isinstance(error, BrokenPipeError):  # then the reader of a pipe has left, and knows
+            terminal.warn(f"the output can't be written: {os.strerror(error.errno or 0)}")
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python tries once more at its end
+        return FAILED
+
+
+def _run(terminal: Terminal, words: Sequence[str]) -> int:
+    if sys.stdout is None:
+        terminal.warn("there is no standard output: nothing was done, since nothing could be told of it")
+        return FAILED
+    try:
+        refuse_empty_words(words)
         app = _app(asked_for=words[0] if words else "")
         command, bound, injected = app.parse_args(words, exit_on_error=False, print_error=False)
         code = command(*bound.args, **bound.kwargs, **dict.fromkeys(injected, terminal))
         return code if isinstance(code, int) else DONE
-    except CycloptsError as error:
-        terminal.warn(" ".join(str(error).split()))
+    except (CycloptsError, EmptyWord) as error:
+        told = sentence(error) if isinstance(error, CycloptsError) else str(error)
+        _tell(terminal, words, "not_understood", told)
         terminal.warn("add --help for what this command takes.")
         return USAGE
     except TocsinError as error:
-        terminal.warn(str(error))
+        _tell(terminal, words, error.code if isinstance(error, Refused) else type(error).__name__.lower(), str(error))
         return FAILED
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:  # the reader of a pipe has left; nothing more can be told to anybody
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+
+
+def _tell(terminal: Terminal, words: Sequence[str], code: str, told: str) -> None:
+    """An error: a sentence for a person, and for a program that reads the output its code too."""
+    terminal.warn(told)
+    if "--json" in words:
+        terminal.json({"error": code, "sentence": told})
 
 
 def _system_clock() -> Clock:

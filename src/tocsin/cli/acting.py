@@ -2,14 +2,14 @@
 
 import os
 import pwd
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
 import msgspec
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 from msgspec import Struct
 
 from tocsin.cli.reading import read_instant, read_request_id
@@ -34,7 +34,16 @@ class Decide(Protocol):
     def __call__(self, ledger: Ledger, policy: Policy, now: Instant, by: Attribution) -> Draft: ...
 
 
-Data = Annotated[Path, Parameter(name="--data", env_var="TOCSIN_DATA", help="The deployment's folder.")]
+def _data(type_: object, tokens: Sequence[Token]) -> Path:
+    """An empty `TOCSIN_DATA` is no folder, and least of all the working folder."""
+    if not tokens[0].value:
+        raise ValueError("it is empty: unset it, or let it name the deployment's folder.")
+    return Path(tokens[0].value)
+
+
+Data = Annotated[
+    Path, Parameter(name="--data", env_var="TOCSIN_DATA", converter=_data, help="The deployment's folder.")
+]
 DEFAULT_DATA = Path("tocsin-data")
 Json = Annotated[bool, Parameter(name="--json", help="Print JSON, for a program.")]
 Today = Annotated[

@@ -12,6 +12,7 @@ from tocsin.cli.acting import Json
 from tocsin.cli.fetch import fetcher, post
 from tocsin.cli.handed import read_keys, read_sightings, read_trust
 from tocsin.cli.phone import Phone, Stage
+from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted
 from tocsin.client.calls import (
     REPEAT_REPORT,
@@ -27,9 +28,10 @@ from tocsin.client.match import match as matches_of
 from tocsin.client.state import SyncState
 from tocsin.client.sync import SyncReason, SyncRefused, next_sync_at
 from tocsin.client.sync import sync as synced
+from tocsin.client.trust import Trust
 from tocsin.formats.wire import decode_answer
 from tocsin.model.calls import SECRET_BYTES, Answer, KeyVerdict, SentKey, Verdict
-from tocsin.model.errors import Invalid, Refused
+from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.keys import KEY_BYTES, MAX_KEYS, MAX_PERIOD
 from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, day_of, utc
 
@@ -73,7 +75,7 @@ def report(
     trust: TrustFile,
     code: str | None = None,
     keys: Path | None = None,
-    days: Annotated[int, Parameter(validator=Number(gte=1, lte=MAX_KEYS))] = 14,
+    days: Annotated[int, NUMBER, Parameter(validator=Number(gte=1, lte=MAX_KEYS))] = 14,
     json: Json = False,
     terminal: InTerminal,
 ) -> int:
@@ -105,7 +107,7 @@ def report(
         if stage is not Stage.PENDING:
             raise Refused("reported", "This phone has reported already: track or withdraw that report.")
         terminal.warn("a report was stored and not answered: that one is sent again, as it was")
-    answer = decode_answer(post(pinned.reports_url, pending.body))
+    answer = _answer(pinned, pending.body)
     if answer.verdict is Verdict.TAKEN:
         folder.move_report(Stage.PENDING, Stage.TAKEN)
     elif answer.verdict not in REPEAT_REPORT:
@@ -121,7 +123,7 @@ def track(*, phone: KnownPhone, trust: TrustFile, json: Json = False, terminal: 
     Example: tocsin client track --phone ./phone --trust trust.json
     """
     _, kept = Phone(phone).require_report()
-    answer = decode_answer(post(read_trust(trust).reports_url, track_call(kept.withdrawal_secret)))
+    answer = _answer(read_trust(trust), track_call(kept.withdrawal_secret))
     if json or answer.verdict is not Verdict.TAKEN:
         _tell(terminal, answer, json=json)
     else:
@@ -141,7 +143,7 @@ def withdraw(*, phone: KnownPhone, trust: TrustFile, json: Json = False, termina
     stage, kept = folder.require_report()
     if stage is not Stage.WITHDRAWING:
         folder.move_report(stage, Stage.WITHDRAWING)  # first: a report that is to go must never be posted again
-    answer = decode_answer(post(pinned.reports_url, withdraw_call(kept.withdrawal_secret)))
+    answer = _answer(pinned, withdraw_call(kept.withdrawal_secret))
     if answer.verdict in WITHDRAWAL_DONE:
         folder.drop_report(Stage.WITHDRAWING)
     _tell(terminal, answer, json=json)
@@ -154,7 +156,7 @@ def decoy(*, trust: TrustFile, json: Json = False, terminal: InTerminal) -> None
 
     Example: tocsin client decoy --trust trust.json
     """
-    _tell(terminal, decode_answer(post(read_trust(trust).reports_url, decoy_call())), json=json)
+    _tell(terminal, _answer(read_trust(trust), decoy_call()), json=json)
 
 
 _CONTRADICTIONS: Final = frozenset({SyncReason.OLDER_VERSION, SyncReason.FORKED, SyncReason.WRONG_DIGEST})
@@ -238,6 +240,17 @@ def match(*, phone: KnownPhone, sightings: Path, json: Json = False, terminal: I
     terminal.say(f"EXPOSURE: {counted(len(found), 'sighting')} of {people} ({compared}, version {state.version:,}).")
     for one in found:
         terminal.line(f"  {utc(int(seen['interval'][one.sighting]) * INTERVAL_SECONDS)}")
+
+
+def _answer(pinned: Trust, body: bytes) -> Answer:
+    """The server's answer to a call. Raises `Unavailable`: the same call may be posted again."""
+    try:
+        return decode_answer(post(pinned.reports_url, body))
+    except Invalid:
+        raise Unavailable(
+            "What came back is no answer to such a call: see that the trust file is of the server that you mean, and"
+            " run this again."
+        ) from None
 
 
 def _new_report(code: str | None, sent: list[SentKey], keys_file: Path | None) -> PendingReport:

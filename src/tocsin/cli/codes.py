@@ -3,11 +3,12 @@
 from typing import Annotated, Final, Literal
 
 from cyclopts import App, Parameter
-from cyclopts.types import PositiveInt
+from cyclopts.validators import Number
 from msgspec import Struct
 
 from tocsin.cli.acting import DEFAULT_DATA, DEFAULT_OPTIONS, ActOptions, Data, Json, Outcome, Why, opened, run
 from tocsin.cli.finding import find_spelling, find_state
+from tocsin.cli.reading import NUMBER
 from tocsin.cli.repeating import Acted
 from tocsin.cli.terminal import InTerminal, counted
 from tocsin.codes.card import batch_key, make_card
@@ -28,6 +29,8 @@ from tocsin.service.key_folder import KeyFolder
 
 ISSUING_PERIOD: Final = 1
 """The only issuing period that a deployment of this version has."""
+MOST_DAYS: Final = 3_660
+"""Cards are valid for ten years at most: longer is a slip of the finger."""
 REPORT_TYPES: Final = {"confirmed": ReportType.CONFIRMED, "likely": ReportType.LIKELY}
 
 app = App(name="codes", help="Cards with one-time codes. A batch is a stack of cards for one provider.")
@@ -35,11 +38,11 @@ app = App(name="codes", help="Cards with one-time codes. A batch is a stack of c
 
 @app.command
 def issue(
-    provider: Annotated[int, Parameter(name="PROVIDER")],
+    provider: Annotated[int, NUMBER, Parameter(name="PROVIDER")],
     /,
     *,
-    count: int,
-    valid_days: PositiveInt | None = None,
+    count: Annotated[int, NUMBER],
+    valid_days: Annotated[int | None, NUMBER, Parameter(validator=Number(gte=1, lte=MOST_DAYS))] = None,
     report_type: Literal["confirmed", "likely"] = "confirmed",
     training: bool = False,
     why: Why = "routine",
@@ -86,7 +89,7 @@ def issue(
 
 @app.command
 def activate(
-    batch: Annotated[int, Parameter(name="BATCH")],
+    batch: Annotated[int, NUMBER, Parameter(name="BATCH")],
     /,
     *,
     why: Why = "routine",

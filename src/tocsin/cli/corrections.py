@@ -2,26 +2,31 @@
 
 from typing import Annotated, Final
 
-from cyclopts import Group, Parameter
-from cyclopts.validators import LimitedChoice
+from cyclopts import ArgumentCollection, Group, Parameter
 
 from tocsin.cli.acting import DEFAULT_OPTIONS, ActOptions, Outcome, Why, run
-from tocsin.cli.reading import read_instant, read_selection, read_serials
+from tocsin.cli.reading import NUMBER, read_instant, read_selection, read_serials
 from tocsin.cli.repeating import Acted
 from tocsin.cli.terminal import InTerminal, counted
 from tocsin.model.events import Event, Revoked, RolledBack, Target
 from tocsin.rules import corrections
 from tocsin.service.deployment import Deployment
 
-_TARGET = Group("Target (one of)", validator=LimitedChoice(1, 1))
+
+def _one_target(given: ArgumentCollection) -> None:
+    if sum(bool(argument.tokens) for argument in given) != 1:
+        raise ValueError("Name one target: --serials, --batch or --provider.")
+
+
+_TARGET = Group("Target (one of)", validator=_one_target)
 _KEYS_LEAVE: Final = "Keys that are public leave with the next version."
 
 
 def revoke(
     *,
     serials: Annotated[str | None, Parameter(group=_TARGET)] = None,
-    batch: Annotated[int | None, Parameter(group=_TARGET)] = None,
-    provider: Annotated[int | None, Parameter(group=_TARGET)] = None,
+    batch: Annotated[int | None, NUMBER, Parameter(group=_TARGET)] = None,
+    provider: Annotated[int | None, NUMBER, Parameter(group=_TARGET)] = None,
     since: str | None = None,
     why: Why,
     options: ActOptions = DEFAULT_OPTIONS,
@@ -88,7 +93,7 @@ def rollback(
 
 
 def reinstate(
-    objection: Annotated[int, Parameter(name="OBJECTION")],
+    objection: Annotated[int, NUMBER, Parameter(name="OBJECTION")],
     /,
     *,
     why: Why,

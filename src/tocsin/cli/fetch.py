@@ -36,7 +36,14 @@ def _read(method: str, url: str, most_bytes: int, *, headers: dict[str, str], co
                 if len(data) > most_bytes:
                     break
             return bytes(data[: most_bytes + 1])
-    except (httpx.HTTPError, httpx.InvalidURL):
+    except (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        ValueError,
+        OSError,
+        ImportError,
+    ):  # the latter for what the variables say
         raise Unavailable(
-            "The server can't be reached: see that it runs, and that the trust file is its own."
+            "The server can't be reached: see that it runs, that the trust file is its own, and what HTTP_PROXY and"
+            " SSL_CERT_FILE say, if they are set."
         ) from None

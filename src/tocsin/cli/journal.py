@@ -27,8 +27,7 @@ def verify(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTermina
     Example: tocsin journal verify --data /srv/tocsin
     """
     folders = Folders(data)
-    if folders.keys.is_dir():  # a copy for an auditor has none
-        refuse_loose_modes(folders.keys)
+    refuse_loose_modes(folders.keys)  # a copy for an auditor has none
     journal = sqlite.open(folders.journal, Durability.WAIVED)  # nothing is written here: any disk will do
     try:
         tip = prove(journal)

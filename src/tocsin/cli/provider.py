@@ -5,6 +5,7 @@ from typing import Annotated, Final
 from cyclopts import App, Parameter
 
 from tocsin.cli.acting import DEFAULT_DATA, DEFAULT_OPTIONS, ActOptions, Data, Json, Outcome, Why, opened, run
+from tocsin.cli.reading import NUMBER
 from tocsin.cli.repeating import Acted
 from tocsin.cli.terminal import InTerminal
 from tocsin.ledger.predicates import is_suspended, standing_revocations
@@ -49,7 +50,7 @@ def _tell(deployment: Deployment, acted: Acted) -> Outcome:
     return Outcome((f"Provider {number}: {event.body.name}", f"Next: tocsin codes issue {number} --count 20"))
 
 
-Provider = Annotated[int, Parameter(name="PROVIDER", help="The provider's number (tocsin provider list).")]
+Provider = Annotated[int, NUMBER, Parameter(name="PROVIDER", help="The provider's number (tocsin provider list).")]
 
 
 @app.command

@@ -2,9 +2,12 @@
 
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
+
+from cyclopts import Parameter, Token
 
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.events import Target
@@ -44,6 +47,17 @@ def read_number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise Invalid("A number is written with the digits 0 to 9.")
     return int(text)
+
+
+def _number(type_: object, tokens: Sequence[Token]) -> int:
+    try:
+        return read_number(tokens[0].value)
+    except Invalid as invalid:
+        raise ValueError(str(invalid)) from None
+
+
+NUMBER: Final = Parameter(converter=_number)
+"""A parameter that is a number: 1.5, 1_0 and 0x10 are none."""
 
 
 def read_selection(selectors: Iterable[str]) -> Selection:

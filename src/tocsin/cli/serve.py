@@ -12,6 +12,7 @@ from cyclopts.validators import Number
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, Today, opened
 from tocsin.cli.publish import version_line
+from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
 from tocsin.model.times import day_of
 from tocsin.service.deployment import Deployment
@@ -30,7 +31,7 @@ def serve(
     *,
     data: Data = DEFAULT_DATA,
     host: str | None = None,
-    port: Annotated[int | None, Parameter(validator=Number(gte=0, lte=65535))] = None,
+    port: Annotated[int | None, NUMBER, Parameter(validator=Number(gte=0, lte=65535))] = None,
     today: Today = None,
     terminal: InTerminal,
 ) -> None:

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from tocsin.model.ports import Clock
 
+_SHOWN: Final = 300
+"""Characters shown of a long warning at either end: a word that is echoed may be of any length."""
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -61,7 +63,8 @@ class Terminal:
 
     def warn(self, sentence: str) -> None:
         """A sentence beside the result, on the error stream."""
-        _write(sys.stderr, clean(f"tocsin: {sentence}"))
+        text = sentence if len(sentence) <= 2 * _SHOWN else f"{sentence[:_SHOWN]} … {sentence[-_SHOWN:]}"
+        _write(sys.stderr, clean(f"tocsin: {text}"))
 
 
 InTerminal = Annotated[Terminal, Parameter(parse=False)]

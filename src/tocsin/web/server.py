@@ -124,9 +124,12 @@ def running_server(
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        host.encode("idna")  # what can't be a host's name makes `create_server` leave its socket open
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
-    except OSError:
-        raise Unavailable(f"port {port} of {host} can't be listened on: is another server running?") from None
+    except (OSError, UnicodeError):
+        raise Unavailable(
+            f"port {port} of {host} can't be listened on: is another server running, and is this an address of ours?"
+        ) from None
 
 
 def _allow_open_files(wanted: int) -> None:
