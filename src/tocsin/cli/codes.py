@@ -119,7 +119,11 @@ def activate(
 
 @app.command(name="list")
 def list_batches(
-    *, provider: int | None = None, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTerminal
+    *,
+    provider: Annotated[int | None, NUMBER] = None,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+    terminal: InTerminal,
 ) -> None:
     """List the batches of codes and of what use each is now.
 
