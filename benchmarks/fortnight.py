@@ -5,17 +5,29 @@ key of its day, chained and stored by the journal's own engine. Only who decided
 and the versions before the last name no files and no set digest that anybody would look at again.
 """
 
+import re
 import secrets
+import subprocess
+import sys
+import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+import httpx
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from benchmarks.site import BATCH_CARDS, KEYS_PER_REPORT, POLICY, SETTINGS, StandingClock, issue
+from benchmarks.machine import most_resident
+from benchmarks.public_set import LATE_REPORTS, LONGEST_SECONDS, lay_aside, measured_apart, steps
+from benchmarks.site import BATCH_CARDS, KEYS_PER_REPORT, POLICY, SETTINGS, StandingClock, cards_of, issue
+from benchmarks.table import Row
+from benchmarks.wrk import Defect
+from tocsin.client.calls import decoy_call
 from tocsin.journal.content import NONCE_BYTES, encode_content, seal
 from tocsin.journal.encoding import NewEvent
 from tocsin.journal.port import Group
@@ -23,17 +35,18 @@ from tocsin.model.base64url import encode
 from tocsin.model.claims import Claim, ClaimClass, tracking_claim, version_claim, withdrawal_claim
 from tocsin.model.events import Move, Published, ReportContent, Reported, Withdrawn
 from tocsin.model.keys import CONTENT_KEY, NO_ONSET, KeyKind, ReportType, release_instants
-from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of, day_start
+from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of, floor_quarter
 from tocsin.service.deployment import Deployment
 from tocsin.service.founding import found
 
 DAYS: Final = 14
 STEPS: Final = DAYS * DAY_SECONDS // QUARTER_SECONDS
-BEGIN: Final = day_start(20_486)
-END: Final = Instant(BEGIN + STEPS * QUARTER_SECONDS)
 WITHDRAWN_OF: Final = 100
 """One report of so many is withdrawn, a day after it came."""
 HOLD_BACK_QUARTERS: Final = 4
+_URL: Final = re.compile(r"serving on (http://\S+)")
+MARGIN_SECONDS: Final = 3600
+"""The story ends so long before the present, for what is measured on it afterwards takes two quarter-hours more."""
 
 
 class _Report(Struct, frozen=True):
@@ -71,16 +84,90 @@ class _Public:
         )
 
 
-def prepare(top: Path, reports: int) -> None:
-    """A deployment in `top` whose journal holds so many reports, evenly through fourteen days up to `END`."""
-    clock = StandingClock(BEGIN)
+def measure(folder: Path, reports: int) -> list[Row]:
+    """The rows of a fortnight of so many reports; `folder` is empty."""
+    end = floor_quarter(int(time.time()) - MARGIN_SECONDS)
+    prepare(folder / "site", reports, end)
+    journal_bytes = sum(file.stat().st_size for file in (folder / "site" / "journal").iterdir())
+    measured = measured_apart(folder / "site", end)
+    started = _started(folder / "site")
+    size = f"{reports:,} reports, {measured.keys:,} keys, {STEPS:,} versions"
+    live = f"{measured.live:,} live keys"
+    return [
+        Row(
+            "a fortnight: journal on disk",
+            size,
+            f"{journal_bytes / 1e6:,.0f} MB",
+            f"{journal_bytes / reports:,.0f} bytes a report",
+        ),
+        Row(
+            "a fortnight: fold, chain checked, content opened",
+            size,
+            f"{measured.fold_seconds:.1f} s, {(measured.bytes_after_fold - measured.bytes_before) / 1e6:,.0f} MB",
+            f"{measured.fold_seconds / reports * 1e6:.1f} µs a report",
+            "1,000,000 reports < 15 s, < 2.5 GB",
+        ),
+        Row(
+            "a fortnight: publication with dumps of both profiles",
+            live,
+            f"{measured.first.total:.1f} s; {measured.bytes_after_all / 1e6:,.0f} MB resident at most",
+            steps(measured.first),
+            "1,000,000 live keys < 5 s",
+        ),
+        Row(
+            "a fortnight: the next quarter-hour's publication",
+            live,
+            f"{measured.second.total:.1f} s",
+            steps(measured.second),
+            "< 2 s",
+        ),
+        Row(
+            "a fortnight: `tocsin serve`, start to first answer",
+            size,
+            f"{started.seconds:.1f} s, {started.resident / 1e6:,.0f} MB",
+        ),
+    ]
+
+
+class _Started(Struct, frozen=True):
+    """Seconds from the start of a server to its first answer to a call, and what it held then at most, in bytes."""
+
+    seconds: float
+    resident: int
+
+
+def _started(top: Path) -> _Started:
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "tocsin", "serve", "--data", str(top), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        watchdog = threading.Timer(LONGEST_SECONDS, server.kill)
+        watchdog.start()
+        try:
+            assert server.stdout is not None
+            url = next((found[1] for line in server.stdout if (found := _URL.search(line))), None)
+            if url is None:
+                raise Defect("the server did not start")
+            headers = {"content-type": "application/json"}
+            answer = httpx.post(f"{url}/v1/reports", content=decoy_call(), headers=headers, timeout=LONGEST_SECONDS)
+            if answer.status_code != 200:
+                raise Defect("the server that was started does not answer")
+            return _Started(time.perf_counter() - began, most_resident(server.pid))
+        finally:
+            watchdog.cancel()
+            server.kill()
+
+
+def prepare(top: Path, reports: int, end: Instant) -> None:
+    """A deployment in `top` whose journal holds so many reports, evenly through fourteen days up to `end`."""
+    begin = end - STEPS * QUARTER_SECONDS
+    clock = StandingClock(begin)
     found(top, SETTINGS, clock)
     deployment = Deployment(top, clock)
-    issue(deployment.performer(), reports)
+    batches = issue(deployment.performer(), reports + LATE_REPORTS)
     public, withdrawals = _Public(), defaultdict[int, list[_Report]](list)
     written = 0
     for step in range(1, STEPS + 1):
-        clock.at = at = BEGIN + step * QUARTER_SECONDS
+        clock.at = at = begin + step * QUARTER_SECONDS
         deployment.keys.make_days_ahead(day_of(at))
         day_key = deployment.keys.day_key(day_of(at))
         assert day_key is not None
@@ -96,6 +183,8 @@ def prepare(top: Path, reports: int) -> None:
                     withdrawals[at + DAY_SECONDS].append(report)
             written = reports * step // STEPS
     deployment.close()
+    cards = islice((card for batch in batches for card in cards_of(deployment.keys, batch)), reports, None)
+    lay_aside(top, list(islice(cards, LATE_REPORTS)), end)
 
 
 def _publish(group: Group, version: int, at: int, public: _Public) -> None:

@@ -28,3 +28,8 @@ def _field(path: str, name: str, otherwise: str) -> str:
     except OSError:
         return otherwise
     return found[1] if found else otherwise
+
+
+def most_resident(process: int | str = "self") -> int:
+    """Bytes of memory that this process, or the one of that number, held at most, by ``/proc/…/status``."""
+    return int(_field(f"/proc/{process}/status", "VmHWM", "0 kB").split()[0]) * 1024

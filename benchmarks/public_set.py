@@ -2,9 +2,10 @@
 
 Folding and publishing are done by a process of their own, so that its memory is theirs:
 
-    python -m benchmarks.public_set FOLDER
+    python -m benchmarks.public_set FOLDER AT
 
-`FOLDER` is a deployment that `prepare` made; what it prints is `Measured`, in JSON.
+`FOLDER` is a deployment whose newest quarter-hour is `AT`, with bodies of late reports beside it; what it prints is
+`Measured`, in JSON.
 """
 
 import subprocess
@@ -18,6 +19,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from benchmarks.machine import most_resident
 from benchmarks.site import MORNING, POLICY, StandingClock, found_site, report_body
 from benchmarks.table import Row
 from benchmarks.wrk import Defect
@@ -25,7 +27,7 @@ from tocsin.formats.leaf import HEAD_NAME, Profile, decode_file_list, object_nam
 from tocsin.formats.wire import REQUEST_BYTES
 from tocsin.journal.encoding import NewEvent
 from tocsin.journal.port import FIRST_TERM
-from tocsin.model.times import QUARTER_SECONDS
+from tocsin.model.times import QUARTER_SECONDS, Instant
 from tocsin.publication.build import build
 from tocsin.publication.plan import plan
 from tocsin.publication.release import release, released
@@ -37,7 +39,7 @@ from tocsin.service.perform import Arrival
 LATE_REPORTS: Final = 20
 """Reports that come after the first publication, and go out with the second."""
 GROUP: Final = 256
-LONGEST_SECONDS: Final = 240
+LONGEST_SECONDS: Final = 600
 MILLION: Final = 1_000_000
 
 
@@ -56,12 +58,17 @@ class Published(Struct, frozen=True):
 
 
 class Measured(Struct, frozen=True):
-    """What the process measured. Memory: the most that was resident, without and with the ledger."""
+    """What the process measured: of all `keys` those that are `live`; memory as the most that was resident.
+
+    Memory is given before the ledger, with it, and after both publications.
+    """
 
     keys: int
+    live: int
     fold_seconds: float
     bytes_before: int
     bytes_after_fold: int
+    bytes_after_all: int
     first: Published
     second: Published
     dump_bytes: int
@@ -70,15 +77,23 @@ class Measured(Struct, frozen=True):
 
 
 def measure(folder: Path, reports: int) -> list[Row]:
-    """The rows of fold and publication; `folder` is empty."""
+    """The rows of fold and publication; `folder` is empty. Raises `Defect` unless all keys are published."""
     prepare(folder / "site", reports)
+    measured = measured_apart(folder / "site", MORNING)
+    if measured.live != measured.keys:
+        raise Defect(f"of {measured.keys} keys {measured.live} were published")
+    return _rows(measured, reports)
+
+
+def measured_apart(top: Path, at: Instant) -> Measured:
+    """What a process of its own measures on the deployment in `top`, whose newest quarter-hour is `at`."""
     output = subprocess.run(
-        [sys.executable, "-m", "benchmarks.public_set", str(folder / "site")],
+        [sys.executable, "-m", "benchmarks.public_set", str(top), str(at)],
         stdout=subprocess.PIPE,
         check=True,
         timeout=LONGEST_SECONDS,
     ).stdout
-    return _rows(msgspec.json.decode(output, type=Measured), reports)
+    return msgspec.json.decode(output, type=Measured)
 
 
 def prepare(top: Path, reports: int) -> None:
@@ -86,15 +101,20 @@ def prepare(top: Path, reports: int) -> None:
     clock = StandingClock()
     cards = found_site(top, reports + LATE_REPORTS, clock)
     deployment = Deployment(top, clock)
-    _answer(deployment, [report_body(card, MORNING) for card in cards[:reports]])
+    _answer(deployment, [report_body(card, MORNING) for card in cards[:reports]], MORNING)
     deployment.close()
-    (top / "late").write_bytes(b"".join(report_body(card, MORNING) for card in cards[reports:]))
+    lay_aside(top, cards[reports:], MORNING)
 
 
-def _answer(deployment: Deployment, bodies: Sequence[bytes]) -> None:
+def lay_aside(top: Path, cards: Sequence[str], at: Instant) -> None:
+    """Bodies of reports with these cards, for later."""
+    (top / "late").write_bytes(b"".join(report_body(card, at) for card in cards))
+
+
+def _answer(deployment: Deployment, bodies: Sequence[bytes], at: Instant) -> None:
     performer = deployment.performer()
     for first in range(0, len(bodies), GROUP):
-        performer.answer([Arrival(body, MORNING) for body in bodies[first : first + GROUP]])
+        performer.answer([Arrival(body, at) for body in bodies[first : first + GROUP]])
 
 
 def _rows(measured: Measured, reports: int) -> list[Row]:
@@ -115,14 +135,14 @@ def _rows(measured: Measured, reports: int) -> list[Row]:
             "first publication: decide, build, sign, release",
             f"{keys:,} live keys",
             f"{measured.first.total:.2f} s",
-            _steps(measured.first),
+            steps(measured.first),
             "1,000,000 live keys < 5 s",
         ),
         Row(
             "the next quarter-hour's publication",
             f"{LATE_REPORTS} reports more",
             f"{measured.second.total:.2f} s",
-            _steps(measured.second),
+            steps(measured.second),
             "1,000,000 live keys < 2 s",
         ),
         Row(
@@ -141,32 +161,36 @@ def _rows(measured: Measured, reports: int) -> list[Row]:
     ]
 
 
-def _steps(published: Published) -> str:
+def steps(published: Published) -> str:
+    """Seconds of each step: decide + build + sign + release."""
     return " + ".join(f"{seconds:.2f}" for seconds in msgspec.structs.astuple(published))
 
 
 # --- the process -----------------------------------------------------------------------------------------------------
 
 
-def main(top: Path) -> Measured:
-    clock = StandingClock()
+def main(top: Path, at: Instant) -> Measured:
+    clock = StandingClock(at)
     deployment = Deployment(top, clock)
     follower = Follower(deployment.keys)
-    before = _most_resident()
+    before = most_resident()
     began = time.perf_counter()
     follower.catch_up(deployment.journal.read)
+    keys = len(follower.ledger.keys["day"])  # asked for, so that all of them are laid out
     fold_seconds = time.perf_counter() - began
-    after_fold, keys = _most_resident(), follower.ledger.keys.count
+    after_fold = most_resident()
     first = _publish(deployment, follower, clock)
-    dump_bytes, gaen_zip_bytes = _bytes_of_dumps(deployment, keys)
+    live, dump_bytes, gaen_zip_bytes = _dumps(deployment)
     late = (top / "late").read_bytes()
-    _answer(deployment, [late[at : at + REQUEST_BYTES] for at in range(0, len(late), REQUEST_BYTES)])
+    _answer(deployment, [late[begin : begin + REQUEST_BYTES] for begin in range(0, len(late), REQUEST_BYTES)], at)
     second = _publish(deployment, follower, clock)
     return Measured(
         keys=keys,
+        live=live,
         fold_seconds=fold_seconds,
         bytes_before=before,
         bytes_after_fold=after_fold,
+        bytes_after_all=most_resident(),
         first=first,
         second=second,
         dump_bytes=dump_bytes,
@@ -181,7 +205,8 @@ def _publish(deployment: Deployment, follower: Follower, clock: StandingClock) -
     keys = signing_keys(deployment.settings, deployment.keys)
     before = released(deployment.bucket, keys.head_verifier)
     follower.catch_up(deployment.journal.read)
-    made = build(follower.ledger).made if follower.ledger.versions else ()  # a publisher has it from its last release
+    versions = follower.ledger.versions
+    made = build(follower.ledger).made if versions and versions[-1].files else ()  # a publisher has it from before
     times = [time.perf_counter()]
     draft = plan(follower.ledger, POLICY, clock.now(), FIRST_TERM, made)
     assert draft is not None
@@ -199,18 +224,16 @@ def _publish(deployment: Deployment, follower: Follower, clock: StandingClock) -
     return Published(*steps)
 
 
-def _bytes_of_dumps(deployment: Deployment, keys: int) -> tuple[int, int]:
-    """Bytes of the keyset dump, and of all zips of the GAEN dump. Raises `Defect` unless all `keys` are in them."""
+def _dumps(deployment: Deployment) -> tuple[int, int, int]:
+    """Live keys; bytes of the keyset dump, and of all zips of the GAEN dump."""
     leaf = released(deployment.bucket, head_verifier(deployment.settings, deployment.keys)).leaf
     assert leaf is not None
     dumps = {entry.profile: entry.dump for entry in leaf.profiles}
     keyset, gaen = dumps[Profile.KEYSET], dumps[Profile.GAEN]
     assert keyset is not None and gaen is not None
-    if leaf.gaen_keys != keys:
-        raise Defect(f"of {keys} keys {leaf.gaen_keys} were published")
     listed = decode_file_list(_object(deployment, object_name(leaf.region, Profile.GAEN, gaen.file.hash)))
     zips = (_object(deployment, object_name(leaf.region, Profile.GAEN, part.file.hash)) for part in listed)
-    return keyset.file.length, sum(len(data) for data in zips)
+    return leaf.gaen_keys, keyset.file.length, sum(len(data) for data in zips)
 
 
 def _object(deployment: Deployment, name: str) -> bytes:
@@ -220,11 +243,5 @@ def _object(deployment: Deployment, name: str) -> bytes:
     return data
 
 
-def _most_resident() -> int:
-    """Bytes of memory that this process held at most, by ``/proc/self/status``."""
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024
-
-
 if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.json.encode(main(Path(sys.argv[1]))))
+    sys.stdout.buffer.write(msgspec.json.encode(main(Path(sys.argv[1]), Instant(int(sys.argv[2])))))

@@ -27,7 +27,7 @@ from tocsin.service.settings import Settings
 
 BATCH_CARDS: Final = 2048
 KEYS_PER_REPORT: Final = 14
-POLICY: Final = Policy(minimum_reports=1, hold_back_quarters=0)
+POLICY: Final = Policy(minimum_reports=1, hold_back_quarters=0, person_daily_cards="none", provider_daily_cards="none")
 """All that waits goes out at the next step, so that what is published can be counted beforehand."""
 SETTINGS: Final = Settings(
     region="utopia", origin="tocsin.example/bench", base_url="http://127.0.0.1", single_machine=True, policy=POLICY
@@ -54,7 +54,7 @@ def found_site(top: Path, cards: int, clock: Clock) -> list[str]:
         batches = issue(deployment.performer(), cards)
     finally:
         deployment.close()
-    return list(islice((card for batch in batches for card in _cards(deployment.keys, batch)), cards))
+    return list(islice((card for batch in batches for card in cards_of(deployment.keys, batch)), cards))
 
 
 def issue(performer: Performer, cards: int) -> range:
@@ -72,7 +72,8 @@ def _activate(batch: int, ledger: Ledger, now: Instant) -> Draft:
     return activate_batch(ledger, batch, now, _by())
 
 
-def _cards(keys: KeyFolder, batch: int) -> Iterator[str]:
+def cards_of(keys: KeyFolder, batch: int) -> Iterator[str]:
+    """The cards of one batch, as printed."""
     secret = keys.issuing_secret(1)
     if secret is None:
         raise Unavailable("the issuing secret is gone")
