@@ -1,12 +1,26 @@
 """Columns of keys against the same numbers worked out key by key, as ``docs/formats/keys.md`` has them."""
 
 import struct
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tocsin.model.keys import RECORD, Records, key_days, key_ends, release_instants, sorted_by_key, unheld_release
+from tocsin.model.keys import (
+    RECORD,
+    Records,
+    ascend_strictly,
+    has_twice,
+    key_days,
+    key_ends,
+    key_halves,
+    key_order,
+    release_instants,
+    rows_of,
+    sorted_by_key,
+    unheld_release,
+)
 
 halves = st.sampled_from([bytes(8), b"\0" * 7 + b"\1", b"\1" + b"\0" * 7, b"\x7f" * 8, b"\x80" * 8, b"\xff" * 8])
 key_data = st.one_of(st.tuples(halves, halves).map(b"".join), st.binary(min_size=16, max_size=16))
@@ -45,3 +59,27 @@ def test_keys_are_sorted_by_all_their_bytes(table: list[Key]) -> None:
     """Two keys that share their first half too: what a forger may choose."""
     found = [bytes(data) for data in sorted_by_key(records_of(table))["key_data"]]
     assert found == sorted(data for data, _, _, _ in table)
+
+
+@given(keys, st.data())
+def test_rows_are_taken_whole_by_number_and_by_flag(table: list[Key], data: st.DataObject) -> None:
+    records = records_of(table)
+    flags = np.array(data.draw(st.lists(st.booleans(), min_size=len(table), max_size=len(table))), np.bool_)
+    wanted = [row for row, flag in enumerate(flags) if flag]
+    for rows in (flags, np.array(wanted, np.intp)):
+        taken = rows_of(records, rows)
+        assert taken.dtype == RECORD and taken.tobytes() == b"".join(records[row].tobytes() for row in wanted)
+
+
+@given(keys)
+def test_order_and_repetition_are_seen_by_all_their_bytes(table: list[Key]) -> None:
+    records = records_of(table)
+    data = [key[0] for key in table]
+    assert ascend_strictly(key_halves(records)) == all(a < b for a, b in pairwise(data))
+    ordered = sorted_by_key(records)
+    assert has_twice(ordered) == (len(set(data)) < len(data))
+    if not has_twice(ordered):
+        assert sorted_by_key(ordered) is ordered
+    assert key_order(records).tolist() == sorted(range(len(data)), key=data.__getitem__), (
+        "rows of one key stay in order"
+    )

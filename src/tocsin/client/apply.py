@@ -4,7 +4,7 @@ import numpy as np
 
 from tocsin.formats.keyset import KeysetDelta
 from tocsin.formats.set_digest import canonical
-from tocsin.model.keys import RECORD, Records, key_days, key_order
+from tocsin.model.keys import RECORD, Records, key_days, key_halves, key_order, rows_of
 
 
 def apply_delta(records: Records, delta: KeysetDelta) -> Records:
@@ -19,12 +19,12 @@ def apply_delta(records: Records, delta: KeysetDelta) -> Records:
     """
     removed = np.zeros(len(delta.removals), RECORD)
     removed["key_data"] = delta.removals["key_data"]
-    live = records[key_days(records) >= delta.first_day]
+    live = rows_of(records, key_days(records) >= delta.first_day)
     named = np.concatenate([removed, delta.additions, live], dtype=RECORD)
     # One stable sort decides: of equal keys the first stands. A removal beats all, an addition the old record.
     order = key_order(named)
-    keys = named["key_data"][order]
+    halves = key_halves(named)[order]
     first = np.ones(len(order), np.bool_)
-    first[1:] = keys[1:] != keys[:-1]
+    first[1:] = (halves[1:] != halves[:-1]).any(axis=1)
     standing = order[first]
-    return canonical(named[standing[standing >= len(removed)]])
+    return canonical(rows_of(named, standing[standing >= len(removed)]))

@@ -26,7 +26,11 @@ from tocsin.model.keys import (
     KeyKind,
     Records,
     ReportType,
+    ascend_strictly,
+    has_twice,
     key_days,
+    key_halves,
+    rows_of,
     sorted_by_key,
 )
 
@@ -168,7 +172,7 @@ def _decode_sections(cursor: "_Cursor") -> tuple[Records, Removals]:
             raise Invalid("a key stands under another day than its own")
         removed = np.empty(removed_count, REMOVAL)
         removed["day"], removed["key_data"] = day, removed_keys
-        if not _ascending(added["key_data"]) or not _ascending(removed["key_data"]):
+        if not (ascend_strictly(key_halves(added)) and ascend_strictly(key_halves(removed))):
             raise Invalid("the keys of a section are not ascending")
         additions.append(added)
         removals.append(removed)
@@ -192,22 +196,13 @@ def _check(versions: tuple[Any, ...], additions: Records, removals: Removals) ->
         raise Invalid("an onset is out of range")
     named = np.empty(len(additions) + len(removals), REMOVAL)
     named["key_data"] = np.concatenate([additions["key_data"], removals["key_data"]])
-    keys = sorted_by_key(named)["key_data"]
-    if (keys[1:] == keys[:-1]).any():
+    if has_twice(sorted_by_key(named)):
         raise Invalid("a key is named twice")
 
 
 def _by_day_and_key(removals: Removals) -> Removals:
     by_key = sorted_by_key(removals)
-    return by_key[np.argsort(by_key["day"], kind="stable")]
-
-
-def _ascending(keys: NDArray[Any]) -> bool:
-    """Whether 16-byte `keys` ascend strictly."""
-    halves = np.ascontiguousarray(keys).view(">u8").reshape(-1, 2).astype(np.uint64)
-    before, after = halves[:-1], halves[1:]
-    high_rises, high_stays = after[:, 0] > before[:, 0], after[:, 0] == before[:, 0]
-    return bool((high_rises | (high_stays & (after[:, 1] > before[:, 1]))).all())
+    return rows_of(by_key, np.argsort(by_key["day"], kind="stable"))
 
 
 class _Cursor:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from tocsin.model.errors import Invalid
-from tocsin.model.keys import RECORD, KeyKind, Records, key_days, sorted_by_key
+from tocsin.model.keys import RECORD, KeyKind, Records, has_twice, key_days, rows_of, sorted_by_key
 from tocsin.model.labels import labelled_hash
 
 SET_DIGEST_BYTES: Final = 32
@@ -32,10 +32,9 @@ def canonical(records: Records) -> Records:
     """`records` by day, then by key. Raises `Invalid` if a key occurs twice. Sorts: O(n log n)."""
     # np.concatenate, for one, turns a table to the machine's byte order without being asked.
     by_key = sorted_by_key(records.astype(RECORD, copy=False))
-    keys = by_key["key_data"]
-    if (keys[1:] == keys[:-1]).any():
+    if has_twice(by_key):
         raise Invalid("a key occurs twice in a set")
-    return by_key[np.argsort(key_days(by_key), kind="stable")]
+    return rows_of(by_key, np.argsort(key_days(by_key), kind="stable"))
 
 
 def set_digest(region: str, records: Records) -> bytes:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tocsin.ledger.key_table import NEVER
 from tocsin.ledger.predicates import owned_rows, standing_reports
 from tocsin.ledger.state import Ledger, Revocation
-from tocsin.model.keys import Column, Records, key_ends
+from tocsin.model.keys import Column, Records, key_ends, rows_of
 from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, Instant, day_of, day_start
 
 Rows = NDArray[np.intp]
@@ -134,9 +134,9 @@ def changes(ledger: Ledger, from_version: int, oldest: Day) -> Changes:
                 removed[head] = row
     return Changes(
         from_version=from_version,
-        additions=keys["record"][added],
+        additions=rows_of(keys["record"], added),
         first_entered=keys["first_entered"][keys["head"][added]].astype(np.int64),
-        removals=keys["record"][np.array(sorted(removed.values()), np.intp)],
+        removals=rows_of(keys["record"], np.array(sorted(removed.values()), np.intp)),
     )
 
 

@@ -29,7 +29,7 @@ from tocsin.ledger.state import Ledger, Version
 from tocsin.model.base64url import decode_exactly, encode
 from tocsin.model.errors import Invalid
 from tocsin.model.events import FileSpec, MadeFile
-from tocsin.model.keys import Records, key_days
+from tocsin.model.keys import Records, key_days, rows_of, sorted_by_key
 from tocsin.model.times import DAY_SECONDS, Day
 
 
@@ -78,7 +78,7 @@ def build(ledger: Ledger) -> Built:
     machine and the one that decided do not agree; nothing may go out. Cost: a set digest and one pass a file.
     """
     version = ledger.versions[-1]
-    live: Records = ledger.keys["record"][live_rows(ledger, Day(version.first_day))]
+    live = sorted_by_key(rows_of(ledger.keys["record"], live_rows(ledger, Day(version.first_day))))  # once for all
     if set_digest(ledger.region, live) != version.set_digest:
         raise Invalid(f"version {version.version} does not lead to the set digest that was decided")
     keysets = _keysets(ledger, version, live)
@@ -154,8 +154,8 @@ def _exports(ledger: Ledger, version: Version, live: Records) -> tuple[Export, .
         change = changes(ledger, spec.from_version, Day(version.first_day))
         fresh = change.first_entered > spec.from_version
         window = (at_of(ledger, spec.from_version), version.at)
-        revised = revisions(change.additions[~fresh], change.removals)
-        exports += _parts(ledger, version, spec, window, change.additions[fresh], revised)
+        revised = revisions(rows_of(change.additions, ~fresh), change.removals)
+        exports += _parts(ledger, version, spec, window, rows_of(change.additions, fresh), revised)
     return tuple(exports)
 
 

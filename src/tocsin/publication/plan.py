@@ -27,7 +27,7 @@ from tocsin.model.events import (
     RolledBack,
     Withdrawn,
 )
-from tocsin.model.keys import Records
+from tocsin.model.keys import Records, rows_of
 from tocsin.model.policy import Policy
 from tocsin.model.times import Day, Instant
 
@@ -104,7 +104,7 @@ def _additions(queue: Waiting, policy: Policy, at: int) -> Rows:
 
 def _records(ledger: Ledger, rows: Rows) -> Records:
     """The records of `rows` as they will stand: with the report's present type."""
-    records = ledger.keys["record"][rows]
+    records = rows_of(ledger.keys["record"], rows)
     records["report_type"] = ledger.reports["report_type"][ledger.keys["report"][rows]]
     return records
 
