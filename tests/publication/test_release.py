@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from tests.builders import day_key
 from tests.publication.press import HEAD_KEY, HEAD_VERIFIER, PROMPT, SIGNING_KEYS, MemoryBucket, Press
 from tests.sites import drawn
+from tocsin.formats.gaen.index import index_name
 from tocsin.formats.leaf import HEAD_NAME
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.publication.release import Released, put, release, released
@@ -32,6 +33,7 @@ def signed(press: Press) -> Release:
 
 
 NOTHING = Released(None, None)
+INDEX_NAME = index_name("utopia")
 
 
 def test_the_head_comes_last(signed: Release) -> None:
@@ -41,9 +43,14 @@ def test_the_head_comes_last(signed: Release) -> None:
     assert bucket.asked == [
         *(("create", name) for name in names),
         *(("read", name) for name in names),
+        ("read", INDEX_NAME),
+        *(("length", name) for name in signed.index.deltas),
+        ("read", HEAD_NAME),
+        ("replace", INDEX_NAME),
         ("replace", HEAD_NAME),
     ]
-    assert bucket.objects == {**signed.objects, HEAD_NAME: signed.head}
+    index = "\n".join(signed.index.deltas).encode()
+    assert bucket.objects == {**signed.objects, INDEX_NAME: index, HEAD_NAME: signed.head}
 
 
 def test_what_is_out_is_read_again(press: Press) -> None:
@@ -54,7 +61,7 @@ def test_what_is_out_is_read_again(press: Press) -> None:
 
 
 def test_published_objects_never_change() -> None:
-    """Case 5: reports, corrections and expiry, version after version; every object but the head stays as it was."""
+    """Case 5: reports, corrections and expiry, version after version; every object but head and index stays as it was."""
     press = Press(replace(PROMPT, gaen_step_seconds=900))
     press.story.batch()
     objections: list[int] = []
@@ -69,7 +76,8 @@ def test_published_objects_never_change() -> None:
         if serial % 4 == 2:
             press.story.withdraw(f"phone {serial - 1}")
         press.publish(13 * 3600)
-        after = {name: data for name, data in press.bucket.objects.items() if name != HEAD_NAME}
+        mutable = {HEAD_NAME, INDEX_NAME}
+        after = {name: data for name, data in press.bucket.objects.items() if name not in mutable}
         assert before.items() <= after.items()
         before = after
     assert len(before) > 100

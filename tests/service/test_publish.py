@@ -295,13 +295,37 @@ def test_a_list_that_was_lost_is_made_again(site: Site) -> None:
     site.report("ada", 0)
     site.clock.wait(FOUR_HOURS)
     ours.publish()
-    lists = [path for path in (bucket / "v1/utopia/gaen").iterdir() if not path.read_bytes().startswith(b"PK")]
+    files = [path for path in (bucket / "v1/utopia/gaen").iterdir() if path.name != "index.txt"]
+    lists = [path for path in files if not path.read_bytes().startswith(b"PK")]
     assert len(lists) == 2
     for path in lists:
         path.unlink()
     site.clock.wait(QUARTER_SECONDS)
     ours.publish()
     assert all(path.exists() for path in lists)
+
+
+@pytest.mark.parametrize("how", ["lost", "spoilt", "older"])
+def test_the_index_is_put_right_though_nothing_is_due(site: Site, how: str) -> None:
+    """By the next round of the same publisher, and by a new one: a server, or `tocsin publish`."""
+    ours = publisher_of(site)
+    index = site.deployment.folders.bucket / "v1/utopia/gaen/index.txt"
+    site.clock.wait(QUARTER_SECONDS)
+    ours.publish()
+    older = index.read_bytes()
+    assert older == b"", "an empty window makes no file, and the index is there"
+    site.report("ada", 0)
+    site.clock.wait(FOUR_HOURS)
+    ours.publish()
+    right = index.read_bytes()
+    assert right != older
+    for publisher in (ours, publisher_of(site)):
+        if how == "lost":
+            index.unlink()
+        else:
+            index.write_bytes(older if how == "older" else b"<html>")
+        assert publisher.publish() == 2
+        assert index.read_bytes() == right
 
 
 @pytest.mark.parametrize("behind", [0, 1, 2])

@@ -31,6 +31,7 @@ from tocsin.model.errors import Invalid
 from tocsin.model.events import FileSpec, MadeFile
 from tocsin.model.keys import Records, key_days, rows_of, sorted_by_key
 from tocsin.model.times import DAY_SECONDS, Day
+from tocsin.publication.index import Index, index_of, indexed_deltas
 
 
 class Object(Struct, frozen=True):
@@ -62,12 +63,13 @@ class Export(Struct, frozen=True, eq=False):
 class Built(Struct, frozen=True, eq=False):
     """A version, unsigned: its leaf, its objects (file lists that did not change among them), its GAEN files.
 
-    `made`: what the next `published` event records of it.
+    `index`: what existing GAEN clients read. `made`: what the next `published` event records of it.
     """
 
     leaf: Leaf
     objects: tuple[Object, ...]
     exports: tuple[Export, ...]
+    index: Index
     made: tuple[MadeFile, ...]
 
 
@@ -102,14 +104,14 @@ def build(ledger: Ledger) -> Built:
         profiles=(keyset, gaen),
     )
     objects = [Object(Profile.KEYSET, keyset.data) for keyset in keysets]
-    return Built(leaf, (*objects, *lists), exports, made)
+    return Built(leaf, (*objects, *lists), exports, index_of(ledger, made), made)
 
 
 def versions_in_force(ledger: Ledger) -> set[int]:
-    """The versions that made the files which the leaf of the newest version names; that one included."""
+    """The versions that made the files which the leaf of the newest version or the index names; that one included."""
     version = ledger.versions[-1]
     files = [*_newest_dump(ledger.made, Profile.KEYSET), *_newest_dump(ledger.made, Profile.GAEN)]
-    files += _listed_deltas(ledger, ledger.made)
+    files += [*_listed_deltas(ledger, ledger.made), *indexed_deltas(ledger, ledger.made)]
     return {file.to_version for file in files} | {version.version}
 
 

@@ -4,7 +4,8 @@ The steps, and what a crash right after each leaves behind:
 
 1. every immutable object is made: objects that no head names; making them again changes nothing
 2. every one of them is read back: nothing
-3. the head is swapped for the one that was there: the version is out
+3. the conventional index is swapped (`tocsin.publication.index`): files that no head names yet, and all of them there
+4. the head is swapped for the one that was there: the version is out
 
 Whoever publishes next finds the old head or the new one, builds the same version again if need be, and goes through
 the same steps.
@@ -22,6 +23,7 @@ from tocsin.formats.leaf import (
     parse_head_text,
 )
 from tocsin.model.errors import Invalid, Refused, Unavailable
+from tocsin.publication.index import put_index
 from tocsin.publication.sign import Release
 from tocsin.stores.port import Bucket
 from tocsin.transparency.note import NoteVerifier, verify_note
@@ -61,7 +63,9 @@ def release(release: Release, bucket: Bucket, before: Released) -> frozenset[str
     if before.version >= release.version:
         raise Refused("already_released", "the bucket has this version or a newer one")
     new = put(release.objects, bucket)  # 1 and 2
-    if not bucket.replace(HEAD_NAME, release.head, before.head):  # 3
+    if not put_index(release.index, bucket, before.head):  # 3
+        raise Refused("already_released", "another publisher was faster")
+    if not bucket.replace(HEAD_NAME, release.head, before.head):  # 4
         raise Refused("already_released", "another publisher was faster")
     return new
 

@@ -15,6 +15,7 @@ from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.policy import SignatureInfo
 from tocsin.model.ports import Signer
 from tocsin.publication.build import Built, Export
+from tocsin.publication.index import Index
 from tocsin.transparency.note import NoteVerifier, sign_note
 
 
@@ -34,11 +35,12 @@ class SigningKeys(Struct, frozen=True):
 
 
 class Release(Struct, frozen=True, eq=False):
-    """A version ready for the bucket: immutable objects by name, then the head."""
+    """A version ready for the bucket: immutable objects by name, then the index, then the head."""
 
     version: int
     term: int
     objects: Mapping[str, bytes]
+    index: Index
     head: bytes
 
 
@@ -52,7 +54,7 @@ def sign(built: Built, keys: SigningKeys) -> Release:
         name = object_name(region, Profile.GAEN, hashlib.sha256(export.data).digest())
         objects[name] = _signed_zip(export, keys.gaen)
     head = sign_note(head_text(keys.head_verifier.name, built.leaf), keys.head_verifier, keys.head)
-    return Release(built.leaf.version, built.leaf.term, objects, head)
+    return Release(built.leaf.version, built.leaf.term, objects, built.index, head)
 
 
 def _signed_zip(export: Export, gaen: Mapping[SignatureInfo, GaenKey]) -> bytes:

@@ -25,6 +25,7 @@ from tocsin.model.events import Draft, MadeFile, Published
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
 from tocsin.publication.build import build, versions_in_force
+from tocsin.publication.index import index_of, put_index
 from tocsin.publication.plan import OVERTAKES, plan
 from tocsin.publication.release import Released, put, release, released
 from tocsin.publication.sign import SigningKeys, sign
@@ -93,6 +94,7 @@ class Publisher:
         self._mend()  # 1
         while self._decide():  # 2 and 3
             self._mend()  # 4
+        self._mend_index()
         return self._released().version
 
     def _mend(self) -> None:
@@ -164,6 +166,12 @@ class Publisher:
         with suppress(OSError, ValueError):  # a terminal or pipe that is gone must not stop what comes next
             self._told(out)
 
+    def _mend_index(self) -> None:
+        """Puts the conventional index right, if it was lost or spoilt. Whoever is overtaken leaves it to the other."""
+        out = self._released()
+        if out.version and out.version == self.ledger.version:
+            put_index(index_of(self.ledger, self._made_now()), self._bucket, out.head)
+
     def _released(self) -> Released:
         return released(self._bucket, self._signing_keys.head_verifier)
 
@@ -193,10 +201,14 @@ class Publisher:
         return True
 
     def _plan(self) -> Draft | None:
+        return plan(self.ledger, self._policy, self._clock.now(), self._journal.tip().term, self._made_now())
+
+    def _made_now(self) -> tuple[MadeFile, ...]:
+        """The files that the newest version made; none if they can't be made any more."""
         version = self.ledger.version
         if self._made[0] != version:  # another publisher released it, or nobody can any more
             self._made = (version, build(self.ledger).made if version and is_whole(self.ledger) else ())
-        return plan(self.ledger, self._policy, self._clock.now(), self._journal.tip().term, self._made[1])
+        return self._made[1]
 
     def _refuse_overtaken(self, group: Group) -> None:
         after = self.ledger.sequence

@@ -16,6 +16,7 @@ from tocsin.web.problems import Problem
 PUBLIC = {
     "/v1/reports": {"POST"},
     "/v1/head": {"GET", "HEAD"},
+    "/v1/{region}/gaen/index.txt": {"GET", "HEAD"},
     "/v1/{region}/{profile}/{hash}": {"GET", "HEAD"},
     "/trust.json": {"GET", "HEAD"},
     "/openapi.json": {"GET", "HEAD"},

@@ -9,6 +9,7 @@ from tests.web.wire import ask, request_bytes
 from tocsin.model.times import QUARTER_SECONDS
 from tocsin.web.problems import Problem
 
+INDEX = "v1/utopia/gaen/index.txt"
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -36,9 +37,11 @@ def test_every_object_is_handed_out_as_it_is(site: Site, port: int, published: l
                 "text/plain; charset=utf-8",
                 "public, max-age=60",
             )
+        elif name == INDEX:  # case 45: it names what was not there a moment ago
+            assert (headers["content-type"], headers["cache-control"]) == ("text/plain", "no-cache, max-age=0")
         else:
             assert headers["cache-control"] == FOREVER
-        seen.add((name.split("/")[2] if name != "v1/head" else "head", headers["content-type"]))
+        seen.add(("head" if name == "v1/head" else name.split("/")[2], headers["content-type"]))
         head = ask(port, request_bytes("HEAD", f"/{name}"))
         assert head.body == b""
         assert {**head.headers, "date": ""} == {**headers, "date": ""}
@@ -47,7 +50,23 @@ def test_every_object_is_handed_out_as_it_is(site: Site, port: int, published: l
         ("keyset", "application/octet-stream"),
         ("gaen", "application/zip"),
         ("gaen", "text/plain; charset=utf-8"),
+        ("gaen", "text/plain"),
     }
+
+
+def test_every_line_of_the_index_is_handed_out(port: int, published: list[Path]) -> None:
+    lines = ask(port, request_bytes("GET", f"/{INDEX}")).body.decode("ascii").split("\n")
+    assert len(lines) == 1
+    for line in lines:
+        reply = ask(port, request_bytes("GET", f"/{line}"))
+        assert (reply.status, reply.headers["content-type"]) == (200, "application/zip")
+    for other in ("v1/utopia/keyset/index.txt", "v1/Utopia/gaen/index.txt", "v1/utopia/gaen/indexatxt"):
+        assert ask(port, request_bytes("GET", f"/{other}")).status == 404
+
+
+def test_the_index_is_not_there_before_the_first_version(port: int) -> None:
+    reply = ask(port, request_bytes("GET", f"/{INDEX}"))
+    assert (reply.status, reply.headers["cache-control"]) == (404, "public, max-age=5")  # case 45
 
 
 def test_a_query_changes_nothing(port: int, published: list[Path]) -> None:

@@ -39,6 +39,7 @@ def test_it_names_every_route_and_method(document: Any) -> None:
     assert {path: set(item) - {"parameters"} for path, item in document["paths"].items()} == {
         "/v1/reports": {"post"},
         "/v1/head": {"get", "head"},
+        "/v1/{region}/gaen/index.txt": {"get", "head"},
         "/v1/{region}/{profile}/{hash}": {"get", "head"},
         "/trust.json": {"get", "head"},
         "/openapi.json": {"get", "head"},

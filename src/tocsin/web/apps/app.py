@@ -34,6 +34,7 @@ def apps_application(deployment: Deployment, collector: Collector, *, grid_secon
         routes=[
             Route("/v1/reports", Intake(collector, deployment.keys, deployment.clock, grid_seconds), methods=["POST"]),
             Route("/v1/head", files.head),
+            Route("/v1/{region}/gaen/index.txt", files.index),
             Route("/v1/{region}/{profile}/{hash}", files.object),
             Route("/trust.json", files.trust),
             Route("/openapi.json", openapi),

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from tocsin.formats.gaen.index import INDEX_CACHING, INDEX_TYPE, index_name
 from tocsin.formats.leaf import HEAD_NAME, Profile
 from tocsin.model.errors import Unavailable
 from tocsin.web.problems import Problem, problem_response
@@ -30,6 +31,7 @@ OCTETS: Final = "application/octet-stream"
 JSON: Final = "application/json"
 
 _OBJECT: Final = re.compile(f"/(?P<name>v1/[a-z0-9-]{{1,32}}/(?P<profile>{'|'.join(Profile)})/[0-9a-f]{{64}})")
+_INDEX: Final = re.compile(f"/(?P<name>{index_name('[a-z0-9-]{1,32}').replace('.', '[.]')})")
 _ZIP_MAGIC: Final = b"PK\x03\x04"
 _CHUNK_BYTES: Final = 65_536
 
@@ -52,6 +54,13 @@ class Files:
             return problem_response(Problem.NOT_FOUND)
         content_type = None if found["profile"] == Profile.GAEN else OCTETS
         return await _respond(request, self._bucket / found["name"], content_type, OBJECT_CACHING)
+
+    async def index(self, request: Request) -> Response:
+        """What existing GAEN clients read: mutable, so no cache may keep it."""
+        found = _INDEX.fullmatch(request.scope["path"])
+        if found is None:
+            return problem_response(Problem.NOT_FOUND)
+        return await _respond(request, self._bucket / found["name"], INDEX_TYPE, INDEX_CACHING)
 
     async def trust(self, request: Request) -> Response:
         """What an app is built with: to be compared with, not to be trusted because it is here."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from tocsin import __version__
+from tocsin.formats.gaen.index import INDEX_CACHING, INDEX_TYPE
 from tocsin.formats.leaf import Profile
 from tocsin.formats.wire import ANSWER_BYTES, REQUEST_BYTES, answer_schema, request_schema
 from tocsin.web.apps.files import HEAD_CACHING, JSON, OBJECT_CACHING, OCTETS, TEXT, TRUST_CACHING, ZIP
@@ -22,6 +23,7 @@ CALL_PROBLEMS: Final = (
     Problem.ENCODED,
 )
 FILE_PROBLEMS: Final = (*EVERYWHERE, Problem.NOT_FOUND)
+_INDEX: Final = ([INDEX_TYPE], INDEX_CACHING)
 _OBJECT_TYPES: Final = (OCTETS, ZIP, TEXT)
 
 _CALL_TEXT: Final = (
@@ -52,6 +54,10 @@ def openapi_document(base_url: str) -> _Json:
                 **_file(
                     "Object", "A dump, a delta or a list of files, named by a head.", _OBJECT_TYPES, OBJECT_CACHING
                 ),
+            },
+            "/v1/{region}/gaen/index.txt": {
+                "parameters": _object_parameters()[:1],
+                **_file("Index", "The GAEN files of the newest 14 days, for clients that know no head.", *_INDEX),
             },
             "/trust.json": _file("Trust", "What an app is built with, for comparison.", [JSON], TRUST_CACHING),
             "/openapi.json": _file("Openapi", "This document.", [JSON], TRUST_CACHING),
