@@ -2,12 +2,13 @@
 
 import pytest
 
-from tests.builders import Story
+from tests.builders import Story, day_key
 from tocsin.model.claims import request_claim
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.events import Act, Target
-from tocsin.rules import corrections, issuance
+from tocsin.rules import corrections, issuance, suspension
 from tocsin.rules.attribution import attribution
+from tocsin.rules.corrections import Selection
 from tocsin.rules.issuance import BatchRequest
 
 REQUEST = bytes(range(16))
@@ -58,9 +59,14 @@ def test_every_act_says_who_why_and_who_approved_and_is_done_once() -> None:
     drafts.append(corrections.pause(ledger, by))
     story.append(corrections.pause(ledger, story.by()))
     drafts.append(corrections.resume(ledger, by))
+    drafts.append(suspension.suspend_provider(ledger, 1, by))
+    story.append(suspension.suspend_provider(ledger, 1, story.by()))
+    drafts.append(suspension.restore_provider(ledger, 1, by))
+    taken = story.report("a", [day_key("p")], story.card(story.batch(story.provider()), 0))
+    drafts.append(corrections.rollback(ledger, Selection(reports=(taken,)), by))
     drafts.append(corrections.reinstate(ledger, story.revoke(Target(provider=1)), by))
     for draft in drafts:
         assert isinstance(draft.body, Act)
         assert (draft.body.who, draft.body.why, draft.body.approved_by) == ("Ada", "a stack was lost", "Grace")
         assert draft.claims[0] == request_claim(REQUEST) and list(draft.claims) == sorted(draft.claims)
-    assert len({draft.body.kind for draft in drafts}) == len(drafts)
+    assert {type(draft.body) for draft in drafts} == set(Act.__subclasses__())

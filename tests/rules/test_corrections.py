@@ -131,6 +131,8 @@ def test_a_revocation_does_not_begin_in_the_future(story: Story, seconds: int, g
         (Selection(until_at=Instant(NOON + QUARTER_SECONDS)), "a"),
         (Selection(until_at=Instant(NOON + QUARTER_SECONDS + 1)), "ab"),
         (Selection(Target(batch=1), Instant(NOON + 900), Instant(NOON + 1800)), "b"),
+        (Selection(Target(batch=1), since_at=Instant(NOON + 900)), "bc"),
+        (Selection(Target(batch=2), until_at=Instant(NOON + 3600)), "d"),
     ],
 )
 def test_what_a_selection_means(story: Story, selection: Selection, names: str) -> None:
@@ -141,6 +143,13 @@ def test_reports_by_their_sequences_come_out_ascending_and_once(story: Story) ->
     d, a = _sequences(story, "da")
     assert _rollback(story, Selection(reports=(d, a, d))) == (a, d)
     assert _rollback(story, Selection(Target(batch=1), reports=(d, a))) == (a,)
+
+
+def test_all_that_is_given_must_hold(story: Story) -> None:
+    named = _sequences(story, "acd")
+    assert _rollback(story, Selection(Target(batch=1), reports=named)) == _sequences(story, "ac")
+    assert _rollback(story, Selection(since_at=Instant(NOON + 900), reports=named)) == _sequences(story, "cd")
+    assert _rollback(story, Selection(until_at=Instant(NOON + 900), reports=named)) == _sequences(story, "a")
 
 
 def test_nothing_named_is_not_everything(story: Story) -> None:  # R6

@@ -93,6 +93,17 @@ def test_acts_that_touch_no_report() -> None:
     assert _state(story.ledger) == before
 
 
+def test_a_dry_run_beside_an_objection_to_the_same_cards_leaves_no_trace() -> None:
+    """One more revocation of a provider would stand in the list of the first one's."""
+    story = Story(AT_ONCE)
+    story.report("a", [day_key("p")], story.card(story.batch(), 0))
+    story.revoke(Target(provider=1))
+    before = _state(story.ledger)
+    draft = _draft(story, "revoke", 0)
+    assert draft is not None and _effect(story, draft).reports == 1
+    assert _state(story.ledger) == before
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> Story:
     """A story with reports of few keys, withdrawals, objections and reinstatements, then a version of it all."""

@@ -44,7 +44,7 @@ def effect(ledger: Ledger, draft: Draft, policy: Policy, now: Instant) -> Effect
     Cost: one copy of the table of reports, and two passes over all keys.
     """
     after = _fork(ledger)
-    fold(after, [Event(ledger.sequence + 1, ledger.recorded_at, draft.body, _NO_DIGEST, draft.content)])
+    fold(after, [Event(ledger.sequence + 1, ledger.recorded_at, draft.body, _NO_DIGEST)])
     oldest = first_day(ledger, now, policy.useful_days)
     keys = ledger.keys
     touched = ledger.reports["objections"] != after.reports["objections"]
