@@ -1,5 +1,11 @@
 """`tocsin status`, `publish`, and how stored text reaches a terminal."""
 
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
 from tests.cli.conftest import Run
 from tests.sites import FixedClock, Site
 from tocsin.cli.status import NOT_YET
@@ -151,3 +157,85 @@ def test_a_bucket_of_somebody_else_is_named(run: Run, site: Site) -> None:
     bucket.replace("v1/head", b"not ours", None)
     done = run("publish")
     assert done.code == 1 and "bucket" in done.err
+    done = run("status")
+    assert done.code == 0 and "Nothing is published: the bucket's head, v1/head, is damaged" in done.words
+
+
+def test_lost_files_and_strangers_in_the_bucket_are_named(
+    run: Run, site: Site, clock: FixedClock, tmp_path: Path
+) -> None:
+    """Strangers are neither removed nor followed, by publishing either."""
+    site.report("ada", 0)
+    clock.wait(900)
+    assert run("publish").code == 0
+    assert run("status", "--json").json["lost_files"] == run("status", "--json").json["strangers"] == []
+    bucket = site.deployment.folders.bucket
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "secret").write_text("secret")
+    (bucket / "index.html").write_text("hello")
+    (bucket / "v1" / "HEAD").write_text("hello")
+    (bucket / "v1" / "bad\x1b[31m").write_text("hello")
+    (bucket / "v1" / "\udcff").write_text("hello")
+    (bucket / "linked").symlink_to(tmp_path / "elsewhere")
+    (bucket / "v1" / "utopia" / "keyset" / ("a" * 64)).symlink_to("nowhere")
+    os.mkfifo(bucket / "v1" / "utopia" / "keyset" / ("b" * 64))
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(bucket / "door"))
+    files = sorted(path for path in (bucket / "v1" / "utopia" / "keyset").iterdir() if path.is_file())
+    files[0].unlink()
+    found = run("status", "--json")
+    assert found.out.isascii()
+    assert set(found.json["strangers"]) == {
+        "index.html",
+        "v1/HEAD",
+        "v1/bad\x1b[31m",
+        "v1/\udcff",
+        "linked",
+        "door",
+        f"v1/utopia/keyset/{'a' * 64}",
+        f"v1/utopia/keyset/{'b' * 64}",
+    }
+    assert found.json["lost_files"] == [str(files[0].relative_to(bucket))]
+    assert "in force lost or damaged" in run("status").words and "5 more" in run("status").words
+    assert "made again" in run("publish").err
+    after = run("status", "--json").json
+    assert (after["lost_files"], after["strangers"]) == ([], found.json["strangers"])
+
+
+def test_something_in_the_place_of_a_public_file(run: Run, site: Site, clock: FixedClock, tmp_path: Path) -> None:
+    """A link, a pipe or a folder is neither written through nor removed: it is named."""
+    clock.wait(900)
+    head = site.deployment.folders.bucket / "v1" / "head"
+    head.parent.mkdir()
+    target = tmp_path / "target"
+    target.write_text("mine")
+    for make in ("link", "pipe", "folder"):
+        match make:
+            case "link":
+                head.symlink_to(target)
+            case "pipe":
+                os.mkfifo(head)
+            case "folder":
+                head.mkdir()
+        done = run("publish")
+        assert done.code == 1 and f"{head} is in the place of a public file" in done.err
+        assert target.read_text() == "mine"
+        head.rmdir() if head.is_dir() else head.unlink()
+    head.parent.rename(head.parent.with_name("away"))
+    (tmp_path / "v1").mkdir()
+    head.parent.symlink_to(tmp_path / "v1")
+    assert "leads out of the bucket folder" in run("publish").err
+    assert list((tmp_path / "v1").iterdir()) == []
+
+
+def test_a_disk_that_is_low_or_can_not_be_written(
+    run: Run, site: Site, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "free some" not in run("status").words
+    low = os.statvfs_result((4096, 4096, 1000, 100, 100, 1000, 1000, 1000, 0, 255))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "statvfs", lambda folder: low)
+        assert "journal has 409.6 kB left: free some" in run("status").words
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "access", lambda folder, mode: folder != site.deployment.folders.keys)
+        assert "keys can't be written" in run("status").words

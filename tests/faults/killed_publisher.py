@@ -49,6 +49,7 @@ class FusedJournal:
         self._fuse = fuse
         self.read = journal.read
         self.tip = journal.tip
+        self.holders = journal.holders
         self.close = journal.close
 
     @contextmanager

@@ -1,6 +1,7 @@
 """Clients that are slow, endless or no HTTP: each costs little and none is answered twice (T-D1, T-D3–T-D5, T-D7)."""
 
 import contextlib
+import hashlib
 import socket
 import threading
 
@@ -9,6 +10,7 @@ import pytest
 from tests.sites import Site, report
 from tests.web.wire import TIMEOUT_SECONDS, Wire, ask, call_bytes, request_bytes
 from tocsin.client.calls import decoy_call
+from tocsin.formats.leaf import Profile, object_name
 from tocsin.formats.wire import decode_answer
 from tocsin.model.calls import Verdict
 from tocsin.web import connection, server
@@ -100,12 +102,11 @@ def test_a_reader_that_takes_nothing_is_let_go(site: Site, port: int, monkeypatc
 
     monkeypatch.setattr(connection, "SEND_SECONDS", AT_ONCE)
     monkeypatch.setattr(Connection, "connection_lost", watched)
-    path = site.deployment.bucket.folder / "v1" / "utopia" / "keyset" / ("a" * 64)
-    path.parent.mkdir(parents=True)
-    with path.open("wb") as file:
-        file.truncate(64 * 2**20)  # more than the buffers of two sockets hold
+    data = bytes(64 * 2**20)  # more than the buffers of two sockets hold
+    name = object_name("utopia", Profile.KEYSET, hashlib.sha256(data).digest())
+    site.deployment.bucket.create(name, data)
     with Wire(port) as wire:
-        wire.send(request_bytes("GET", f"/v1/utopia/keyset/{'a' * 64}"))
+        wire.send(request_bytes("GET", f"/{name}"))
         assert lost.wait(TIMEOUT_SECONDS)
 
 

@@ -1,5 +1,7 @@
 """`tocsin publish`: what is due, once."""
 
+from collections.abc import Sequence
+
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json, Today, opened
 from tocsin.cli.terminal import InTerminal, counted, size
 from tocsin.model.times import utc
@@ -15,19 +17,31 @@ def publish(*, data: Data = DEFAULT_DATA, today: Today = None, json: Json = Fals
     Example: tocsin publish
     """
     out: list[Out] = []
+    restored: list[str] = []
     with opened(data, terminal.clock, today) as deployment:
-        publisher = deployment.publisher(out.append)
+        publisher = deployment.publisher(out.append, told_restored=restored.extend)
         newest = publisher.publish()
         due = publisher.ledger.versions[-1].due if newest else None
     if json:
-        terminal.json({"version": newest, "due": due, "out": out})
-    elif out:
+        terminal.json({"version": newest, "due": due, "out": out, "restored": restored})
+        return
+    if restored:
+        terminal.warn(restored_line(restored))
+    if out:
         for version in out:
             terminal.line(version_line(version))
     elif due is None:
         terminal.say("Nothing is due: the first version is made at the next step after the founding.")
     else:
         terminal.say(f"Nothing is due: version {newest:,} is out, the next one is due at {utc(due)}.")
+
+
+def restored_line(names: Sequence[str]) -> str:
+    """Public files that were made again, on one line."""
+    return (
+        f"{counted(len(names), 'public file')} in force lost or damaged, {names[0]} among them: made again from the"
+        " journal. Look at the bucket's disk, and who writes to it."
+    )
 
 
 def version_line(out: Out) -> str:

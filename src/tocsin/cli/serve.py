@@ -2,8 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Annotated, Final
 
@@ -11,9 +11,10 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, Today, opened
-from tocsin.cli.publish import version_line
+from tocsin.cli.publish import restored_line, version_line
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
+from tocsin.model.errors import Unavailable
 from tocsin.model.times import day_of
 from tocsin.service.deployment import Deployment
 from tocsin.service.follow import Follower
@@ -52,7 +53,10 @@ def serve(
     """
     with opened(data, terminal.clock, today) as deployment, _stop_signals() as stopped:
         settings = deployment.settings
-        deployment.keys.make_days_ahead(day_of(deployment.held_clock.now()))  # before the first report can come
+        day = day_of(deployment.held_clock.now())
+        deployment.refuse_other_journal()
+        with suppress(Unavailable):  # the publisher's first round says so: a full disk keeps no server from starting
+            deployment.keys.make_days_ahead(day)  # before the first report can come
         listen = settings.host if host is None else host, settings.port if port is None else port
         performer = _read(deployment, terminal)
         loop = _publisher_loop(deployment, performer.follower(), terminal)  # read once: a big journal takes a while
@@ -83,7 +87,10 @@ def _publisher_loop(deployment: Deployment, follower: Follower, terminal: Termin
         reports = publisher.ledger.reports.count
         terminal.line(f"{version_line(out)}; {counted(reports, 'report')} so far")
 
-    publisher = deployment.publisher(told, follower)
+    def told_restored(names: Sequence[str]) -> None:
+        terminal.warn(restored_line(names))
+
+    publisher = deployment.publisher(told, follower, told_restored)
     return PublisherLoop(
         publisher,
         deployment.keys,

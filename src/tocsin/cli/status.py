@@ -1,21 +1,23 @@
 """`tocsin status`: what there is, what waits, what is out, what is missing; also what this version does not do."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Final
 
 from msgspec import Struct
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json, opened
-from tocsin.cli.terminal import InTerminal, Terminal, counted, span
+from tocsin.cli.terminal import InTerminal, Terminal, counted, size, span
 from tocsin.ledger.predicates import BatchState, batch_state, is_suspended, standing_reports
 from tocsin.ledger.queries import first_day, secrets_needed_until, standing_objections, waiting
 from tocsin.ledger.state import Ledger, Revocation
 from tocsin.model.errors import Unavailable
 from tocsin.model.times import Day, Instant, day_of, utc
-from tocsin.publication.release import released
-from tocsin.service.deployment import Deployment, head_verifier
+from tocsin.publication.release import Released
+from tocsin.service.deployment import Deployment
 from tocsin.service.follow import lost_days
 from tocsin.service.key_folder import DAYS_AHEAD, KeyFolder
+from tocsin.service.soundness import Bucket, Disk, look_at_bucket, look_at_disks
 
 NOT_YET: Final = (
     "There is no padding: where few people report, who watches the files can tell when one of them did.",
@@ -24,6 +26,10 @@ NOT_YET: Final = (
     "There is no archive and no spool: reports are as safe as this machine's disk and its backup.",
 )
 """What a keeper might take for granted and this version lacks."""
+
+
+SHOWN_NAMES: Final = 3
+"""Names of files shown to a person; `--json` has them all."""
 
 
 class Batches(Struct, frozen=True):
@@ -106,6 +112,10 @@ class Status(Struct, frozen=True):
     versions: Versions
     day_keys: DayKeys
     issuing_secrets: tuple[IssuingSecret, ...]
+    lost_files: tuple[str, ...]
+    """Public files in force that are lost or damaged."""
+    strangers: tuple[str, ...]
+    """What is in the bucket and not tocsin's."""
     warnings: tuple[str, ...]
     not_yet: tuple[str, ...] = NOT_YET
 
@@ -129,7 +139,8 @@ def _status(deployment: Deployment, now: Instant) -> Status:
     performer = deployment.performer()
     performer.catch_up()
     ledger, settings = performer.ledger, deployment.settings
-    versions = _versions(deployment, ledger, now)
+    bucket, disks = look_at_bucket(deployment), look_at_disks(deployment.folders)
+    versions = _versions(bucket.out, ledger, settings.policy.step_seconds, now)
     day_keys = _day_keys(deployment.keys, ledger, now)
     issuing_secrets = _issuing_secrets(deployment.keys, ledger)
     return Status(
@@ -146,7 +157,11 @@ def _status(deployment: Deployment, now: Instant) -> Status:
         versions=versions,
         day_keys=day_keys,
         issuing_secrets=issuing_secrets,
+        lost_files=bucket.lost,
+        strangers=bucket.strangers,
         warnings=(
+            *_disk_warnings(disks),
+            *_bucket_warnings(bucket, versions),
             *_clock_warning(deployment),
             *_secret_warnings(issuing_secrets, now),
             *_warnings(versions, day_keys, now, settings.policy.step_seconds, settings.policy.freshness_seconds),
@@ -194,10 +209,8 @@ def _objection(ledger: Ledger, sequence: int, kind: str) -> Objection:
     return Objection(sequence, kind, f"batch {target.batch}{serials}")
 
 
-def _versions(deployment: Deployment, ledger: Ledger, now: Instant) -> Versions:
-    out = released(deployment.bucket, head_verifier(deployment.settings, deployment.keys))
+def _versions(out: Released, ledger: Ledger, step: int, now: Instant) -> Versions:
     newest = ledger.versions[-1] if ledger.versions else None
-    step = deployment.settings.policy.step_seconds
     return Versions(
         decided=ledger.version,
         out=out.version,
@@ -236,6 +249,43 @@ def _secret_warnings(issuing_secrets: tuple[IssuingSecret, ...], now: Instant) -
     )
 
 
+def _disk_warnings(disks: tuple[Disk, ...]) -> Iterator[str]:
+    for disk in disks:
+        if disk.free_bytes is None:
+            yield (
+                f"{disk.folder} can't be written: see that it is there, that it is this user's, and that its disk is"
+                " not mounted read-only. Until then nothing is stored in it."
+            )
+        else:
+            yield (
+                f"The disk of {disk.folder} has {size(disk.free_bytes)} left: free some. When it is full, reports are"
+                " answered 503 and nothing is published; nothing is lost by that, and all goes on once there is room."
+            )
+
+
+def _bucket_warnings(bucket: Bucket, versions: Versions) -> Iterator[str]:
+    if bucket.trouble is not None:
+        yield f"Nothing is published: {bucket.trouble}."
+    elif versions.out < versions.decided:
+        yield "A version is decided and not out: `tocsin publish` or `tocsin serve` finishes it."
+    if bucket.lost:
+        yield (
+            f"{counted(len(bucket.lost), 'public file')} in force lost or damaged: {_some(bucket.lost)}. They are made"
+            " again by `tocsin publish`, and by `tocsin serve` within a quarter-hour; look at the bucket's disk."
+        )
+    if bucket.strangers:
+        yield (
+            f"The bucket holds what is not tocsin's, and what is never served or removed: {_some(bucket.strangers)}."
+            " See who put it there, and move it away."
+        )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """The first of these names, and how many others there are."""
+    others = f" and {len(names) - SHOWN_NAMES:,} more" if len(names) > SHOWN_NAMES else ""
+    return ", ".join(names[:SHOWN_NAMES]) + others
+
+
 def _clock_warning(deployment: Deployment) -> tuple[str, ...]:
     try:
         deployment.held_clock.now()
@@ -258,8 +308,6 @@ def _warnings(
         found.append("There is no day key for today: reports are answered 503. `tocsin serve` makes it.")
     elif day_keys.days_ahead < DAYS_AHEAD - 1:
         found.append(f"Day keys reach {day_keys.days_ahead} days ahead only: `tocsin serve` makes them.")
-    if versions.out < versions.decided:
-        found.append("A version is decided and not out: `tocsin publish` or `tocsin serve` finishes it.")
     if versions.out_age_seconds is not None and versions.out_age_seconds > freshness_seconds:
         found.append("The head is stale: phones refuse it. Run `tocsin serve`.")
     elif now >= versions.next_due_at + step_seconds:

@@ -11,22 +11,21 @@ Whoever publishes next finds the old head or the new one, builds the same versio
 the same steps.
 """
 
-import hashlib
 from collections.abc import Mapping
 
 from msgspec import Struct
 
-from tocsin.formats.gaen.reader import read_zip
 from tocsin.formats.leaf import (
     HEAD_NAME,
     Leaf,
     parse_head_text,
 )
 from tocsin.model.errors import Invalid, Refused, Unavailable
+from tocsin.publication.in_force import holds
 from tocsin.publication.index import put_index
 from tocsin.publication.sign import Release
 from tocsin.stores.port import Bucket
-from tocsin.transparency.note import NoteVerifier, verify_note
+from tocsin.transparency.note import NoteVerifier, signers, verify_note
 
 
 class Released(Struct, frozen=True):
@@ -42,14 +41,42 @@ class Released(Struct, frozen=True):
 
 
 def released(bucket: Bucket, verifier: NoteVerifier) -> Released:
-    """The head of the bucket. Raises `Invalid` if it is not signed by our own key: a bucket of somebody else."""
+    """The head of the bucket. Raises `Invalid`, with the way out, if it is damaged, or signed by another key."""
     head = bucket.read(HEAD_NAME)
     if head is None:
         return Released(None, None)
     try:
-        return Released(head, parse_head_text(verify_note(head, [verifier]), verifier.name))
+        text = verify_note(head, [verifier])
+    except Invalid:
+        raise Invalid(_why_not_ours(head, verifier)) from None
+    try:
+        return Released(head, parse_head_text(text, verifier.name))
     except Invalid as error:
-        raise Invalid(f"the bucket's head is not this deployment's ({error}): give it a bucket of its own") from None
+        raise Invalid(
+            f"the bucket's head is signed by this deployment, and this version can't read it ({error}): update tocsin"
+        ) from None
+
+
+def _why_not_ours(head: bytes, verifier: NoteVerifier) -> str:
+    """What is wrong with a head that does not verify, and the way out.
+
+    A damaged one is not replaced by itself: it may be of a later term, over which nothing may be put.
+    """
+    try:
+        signed_by = signers(head)
+    except Invalid:
+        signed_by = [(verifier.name, verifier.key_id)]
+    if (verifier.name, verifier.key_id) in signed_by:
+        return (
+            f"the bucket's head, {HEAD_NAME}, is damaged: look at the bucket's disk, then remove that file;"
+            " it is made again from the journal"
+        )
+    if verifier.name in {name for name, _ in signed_by}:
+        return (
+            f"the bucket's head, {HEAD_NAME}, is not signed by the key `head` of the key folder: restore that key from"
+            " its backup, or give this deployment a bucket of its own"
+        )
+    return f"the bucket's head, {HEAD_NAME}, is not this deployment's: give this one a bucket of its own"
 
 
 def release(release: Release, bucket: Bucket, before: Released) -> frozenset[str]:
@@ -73,19 +100,19 @@ def release(release: Release, bucket: Bucket, before: Released) -> frozenset[str
 def put(objects: Mapping[str, bytes], bucket: Bucket) -> frozenset[str]:
     """Steps 1 and 2 alone: makes these objects, and reads each of them back. Returns the names that were not there.
 
-    Raises `Unavailable` unless it holds what its name says. Another build of zlib may have zipped it.
+    What is there and does not hold what its name says was damaged, and is replaced: no published content changes by
+    that. Another build of zlib may have zipped an export. Raises `Unavailable` if an object is still not right then.
     """
     new = frozenset(name for name, data in objects.items() if bucket.create(name, data))  # 1
     for name, data in objects.items():  # 2
         found = bucket.read(name)
-        if found != data and (found is None or not _is_same_export(found, name)):
-            raise Unavailable("the bucket does not give back an object as it was put: look at its disk")
+        if found is not None and not _is_right(found, name, data):
+            bucket.replace(name, data, found)
+            found = bucket.read(name)
+        if found is None or not _is_right(found, name, data):
+            raise Unavailable(f"the bucket does not give back {name} as it was put: look at its disk")
     return new
 
 
-def _is_same_export(found: bytes, name: str) -> bool:
-    try:
-        export_bin, _ = read_zip(found)
-    except Invalid:
-        return False
-    return hashlib.sha256(export_bin).hexdigest() == name.rpartition("/")[2]
+def _is_right(found: bytes, name: str, data: bytes) -> bool:
+    return found == data or holds(name, found)

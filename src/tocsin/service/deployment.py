@@ -1,6 +1,6 @@
 """A deployment, opened: its settings, keys, journal and bucket, joined into the parts that run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,16 +9,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tocsin.journal import sqlite
 from tocsin.journal.encoding import decode_body
 from tocsin.journal.sqlite import Durability, SqliteJournal
-from tocsin.model.errors import Invalid
+from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.events import Founded
 from tocsin.model.ports import Clock
 from tocsin.model.times import Day
+from tocsin.publication.release import released
 from tocsin.publication.sign import GaenKey, SigningKeys
 from tocsin.service.follow import Follower
 from tocsin.service.held_clock import HeldClock
 from tocsin.service.key_folder import GaenSigner, KeyFolder, refuse_loose_mode
 from tocsin.service.perform import Performer
-from tocsin.service.publish import Out, Publisher
+from tocsin.service.publish import Out, Publisher, refuse_other_journal
 from tocsin.service.settings import Folders, Settings, load_settings
 from tocsin.stores.folder import FolderBucket
 from tocsin.transparency.note import NoteVerifier
@@ -43,8 +44,16 @@ class Deployment:
         """A way into the journal, its ledger not yet read."""
         return Performer(self.journal, self.keys, self.held_clock, self.settings.policy)
 
-    def publisher(self, told: Callable[[Out], None] = lambda out: None, follower: Follower | None = None) -> Publisher:
-        """A publisher that calls `told` for each version it puts out; `follower`: one that has read the journal."""
+    def publisher(
+        self,
+        told: Callable[[Out], None] = lambda out: None,
+        follower: Follower | None = None,
+        told_restored: Callable[[Sequence[str]], None] = lambda names: None,
+    ) -> Publisher:
+        """A publisher that calls `told` for each version it puts out, `told_restored` for files that it made again.
+
+        `follower`: one that has read the journal.
+        """
         return Publisher(
             self.journal,
             self.keys,
@@ -54,7 +63,20 @@ class Deployment:
             signing_keys(self.settings, self.keys),
             told,
             follower,
+            told_restored,
         )
+
+    def refuse_other_journal(self) -> None:
+        """Raises `Invalid` if the bucket's head was decided by another journal, or by later events than this one has.
+
+        What is taken by an older copy would be lost when the right one comes back. A bucket that can't be read says
+        nothing about the journal.
+        """
+        try:
+            out = released(self.bucket, head_verifier(self.settings, self.keys))
+        except (Invalid, Unavailable):
+            return
+        refuse_other_journal(self.journal, out)
 
     def close(self) -> None:
         """Lets go of the journal's files."""

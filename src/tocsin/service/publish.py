@@ -6,25 +6,29 @@ The steps, and what a crash right after each leaves behind:
 2. plan the next version: nothing
 3. append `published`, unless a correction overtook the plan (then plan again): a version decided and not out, as in 1
 4. fold it, build, sign, release: as in 1
+5. look through the files in force, and make again what is lost or damaged: what is still to be made, found again
 
 Any number of publishers may run: one of them decides a version, and all of them make the same bytes of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
 
+from tocsin.formats.leaf import Leaf
 from tocsin.journal.encoding import NewEvent, decode_body
 from tocsin.journal.port import Group, Journal
 from tocsin.ledger.queries import is_whole
 from tocsin.ledger.state import Ledger
-from tocsin.model.errors import Invalid, Refused
+from tocsin.model.claims import version_claim
+from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Draft, MadeFile, Published
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
 from tocsin.publication.build import build, versions_in_force
+from tocsin.publication.in_force import damaged, missing
 from tocsin.publication.index import index_of, put_index
 from tocsin.publication.plan import OVERTAKES, plan
 from tocsin.publication.release import Released, put, release, released
@@ -51,6 +55,24 @@ class Out(Struct, frozen=True):
     head_bytes: int
 
 
+def refuse_other_journal(journal: Journal, out: Released) -> None:
+    """Raises `Invalid` unless the event that decided the bucket's head `out` is in this journal."""
+    if out.leaf is None:
+        return
+    (sequence,) = journal.holders([version_claim(out.version)])
+    if sequence is None:
+        raise Invalid(
+            f"the bucket's head is version {out.version}, which this journal did not decide: it is an older copy, or"
+            " not the right journal. Restore the newest copy of the folder journal; if there is no newer one, move what"
+            " is in the folder bucket away: what was reported since is lost, and phones wait for a later version"
+        )
+    if journal.read(sequence - 1, 1)[0].digest != out.leaf.journal:
+        raise Invalid(
+            "the bucket's head comes from another journal than this: restore the right one, or give this deployment a"
+            " bucket of its own. Nothing is published over it"
+        )
+
+
 class _Overtaken(Exception):
     """A correction, a pause or another version came after the plan."""
 
@@ -68,6 +90,7 @@ class Publisher:
         signing_keys: SigningKeys,
         told: Callable[[Out], None] = lambda out: None,
         follower: Follower | None = None,
+        told_restored: Callable[[Sequence[str]], None] = lambda names: None,
     ) -> None:
         """`follower`: one that has read the journal already, and is this publisher's own from now on."""
         self._journal = journal
@@ -77,8 +100,11 @@ class Publisher:
         self._bucket = bucket
         self._signing_keys = signing_keys
         self._told = told
+        self._told_restored = told_restored
         self._follower = follower or Follower(keys)
         self._made: tuple[int, tuple[MadeFile, ...]] = (0, ())
+        self._looked_through = 0
+        """The version whose files in force were read whole."""
 
     @property
     def ledger(self) -> Ledger:
@@ -94,6 +120,7 @@ class Publisher:
         self._mend()  # 1
         while self._decide():  # 2 and 3
             self._mend()  # 4
+        self._restore_files()  # 5
         self._mend_index()
         return self._released().version
 
@@ -115,9 +142,7 @@ class Publisher:
         out = self._released()
         self._follower.catch_up(self._journal.read)
         self._follower.refuse_lost_keys(self._clock.now())
-        if out.version > self.ledger.version:
-            raise Invalid("the bucket has a version that the journal does not know: is this the right journal?")
-        self._refuse_foreign(out)
+        refuse_other_journal(self._journal, out)
         return out
 
     def _put_files_in_force(self, behind: int) -> None:
@@ -136,10 +161,29 @@ class Publisher:
             if event.body.version in wanted and event.body.version > behind and is_whole(self.ledger):
                 put(sign(build(self.ledger), self._signing_keys).objects, self._bucket)
 
-    def _refuse_foreign(self, out: Released) -> None:
-        """The head names the event that decided it: if it is another one here, this is another journal."""
-        if out.leaf is not None and self.ledger.versions[out.version - 1].digest != out.leaf.journal:
-            raise Invalid("the bucket's head comes from another journal than this: nothing is published over it")
+    def _restore_files(self) -> None:
+        """Makes again what is lost or damaged of the files in force: read whole once a version, else looked at."""
+        out = self._released()
+        if out.leaf is None:
+            return
+        look = missing if out.version == self._looked_through else damaged
+        if lost := look(out.leaf, self._bucket):
+            self._make_again(out.leaf)
+            with suppress(OSError, ValueError):
+                self._told_restored(lost)
+        self._looked_through = out.version
+
+    def _make_again(self, leaf: Leaf) -> None:
+        """The newest version's own files first: the others take a reading of the journal from event 1."""
+        if is_whole(self.ledger):
+            put(sign(build(self.ledger), self._signing_keys).objects, self._bucket)
+        if damaged(leaf, self._bucket):
+            self._put_files_in_force(behind=0)
+        if lost := damaged(leaf, self._bucket):
+            raise Unavailable(
+                f"{len(lost)} public files are lost or damaged and can't be made again, since what they held is erased:"
+                f" restore {lost[0]} from a copy of the bucket, or wait for the next dump"
+            )
 
     def _release(self, before: Released) -> None:
         """Releases the newest version of the ledger over the head `before`, unless another publisher has."""

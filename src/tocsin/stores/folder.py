@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter, sleep
@@ -79,17 +79,23 @@ class FolderBucket:
                 return None
             return os.fdopen(descriptor, "rb")
 
-    def names(self) -> Iterator[str]:
-        """Every name below the folder that is no folder, links and hidden ones too, in no order; no link is followed.
+    def strangers(self, is_ours: Callable[[str], bool]) -> list[str]:
+        """Every name below the folder, ascending, that is no plain file whose name `is_ours`; no link is followed.
 
-        Left out is what the bucket itself needs: its lock, and drafts of names that it takes.
+        Folders are passed over, and what the bucket itself needs: its lock, and drafts of names that it takes.
         """
+        found = []
         with self._disk(""):
             for place, folders, files in os.walk(self.folder, onerror=_let_out):
-                for name in (*files, *(each for each in folders if os.path.islink(os.path.join(place, each)))):
-                    whole = os.path.relpath(os.path.join(place, name), self.folder)
-                    if whole != _LOCK and not (name.startswith(".") and _NAME.fullmatch(name[1:])):
-                        yield whole
+                below = Path(place).relative_to(self.folder)
+                found += [str(below / name) for name in folders if os.path.islink(os.path.join(place, name))]
+                for name in files:
+                    whole = str(below / name)
+                    plain = stat.S_ISREG(os.lstat(os.path.join(place, name)).st_mode)
+                    needed = whole == _LOCK or (name.startswith(".") and _NAME.fullmatch(name[1:]))
+                    if not (plain and (needed or is_ours(whole))):
+                        found.append(whole)
+        return sorted(found)
 
     def _swap(self, name: str, data: bytes, expected: bytes | None) -> bool:
         path = self._path(name)

@@ -110,6 +110,15 @@ def verify_note(note: bytes, verifiers: Iterable[NoteVerifier]) -> str:
     return text
 
 
+def signers(note: bytes) -> list[tuple[str, bytes]]:
+    """Who is said to have signed `note`: name and ID of each line's key. Nothing is verified.
+
+    Raises `Invalid` if the note is malformed.
+    """
+    _, lines = _split(note)
+    return [(name, key_id) for name, key_id, _ in map(_parse_signature_line, lines)]
+
+
 def _split(note: bytes) -> tuple[str, list[str]]:
     if len(note) > MAX_NOTE_BYTES:
         raise Invalid("the note is too long")

@@ -1,11 +1,15 @@
 """What is handed out: every public object as it lies in the bucket, and nothing else (cases 45, 46; T-L10)."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.sites import Site
 from tests.web.wire import ask, request_bytes
+from tocsin.formats.leaf import Profile, object_name
+from tocsin.model.errors import Unavailable
 from tocsin.model.times import QUARTER_SECONDS
 from tocsin.web.problems import Problem
 
@@ -88,10 +92,56 @@ def test_the_trust_file(site: Site, port: int) -> None:
 
 def test_a_large_object_comes_whole(site: Site, port: int) -> None:
     data = bytes(range(256)) * 4096 * 3
-    path = site.deployment.bucket.folder / "v1" / "utopia" / "keyset" / ("a" * 64)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(data)
-    assert ask(port, request_bytes("GET", f"/v1/utopia/keyset/{'a' * 64}")).body == data
+    name = named(data)
+    site.deployment.bucket.create(name, data)
+    for _ in range(2):
+        assert ask(port, request_bytes("GET", f"/{name}")).body == data
+
+
+def named(data: bytes, region: str = "utopia") -> str:
+    """The name of a keyset object that holds `data`."""
+    return object_name(region, Profile.KEYSET, hashlib.sha256(data).digest())
+
+
+def test_what_does_not_hold_what_its_name_says_is_not_there(site: Site, port: int, published: list[Path]) -> None:
+    """Damaged before or after it was served, or put there by somebody: no cache may keep it for a year."""
+    for path in published:
+        if path.name in ("head", "index.txt"):
+            continue
+        asked = request_bytes("GET", f"/{path.relative_to(site.deployment.bucket.folder)}")
+        whole = path.read_bytes()
+        assert ask(port, asked).status == 200
+        damaged = bytearray(whole)
+        damaged[len(damaged) // 2] ^= 1
+        for wrong in (bytes(damaged), whole[:-1], b"", whole + b"x", b"foreign"):
+            path.write_bytes(wrong)
+            reply = ask(port, asked)
+            assert (reply.status, reply.headers["cache-control"]) == (404, "public, max-age=5"), path
+        path.write_bytes(whole)
+        assert ask(port, asked).body == whole
+
+
+def test_another_region_is_not_served(site: Site, port: int) -> None:
+    name = named(b"an object", "elsewhere")
+    site.deployment.bucket.create(name, b"an object")
+    assert ask(port, request_bytes("GET", f"/{name}")).status == 404
+
+
+def test_no_link_is_followed_and_no_pipe_waited_for(site: Site, port: int, tmp_path: Path) -> None:
+    folder = site.deployment.bucket.folder / "v1" / "utopia" / "keyset"
+    folder.mkdir(parents=True)
+    name = named(b"an object").rpartition("/")[2]
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / name).write_bytes(b"an object")
+    place = folder / name
+    for target in (tmp_path / "elsewhere" / name, "nowhere", name, None):
+        os.mkfifo(place) if target is None else place.symlink_to(target)
+        assert ask(port, request_bytes("GET", f"/v1/utopia/keyset/{name}")).status == 404
+        place.unlink()
+    folder.rmdir()
+    folder.symlink_to(tmp_path / "elsewhere")
+    assert ask(port, request_bytes("GET", f"/v1/utopia/keyset/{name}")).status == 404
+    assert ask(port, request_bytes("GET", "/v1/head")).status == 404
 
 
 HASH = "0" * 64
@@ -141,10 +191,8 @@ def test_no_path_leads_out_of_the_public_names(site: Site, port: int) -> None:
 
 
 def test_an_object_has_one_name(site: Site, port: int) -> None:
-    folder = site.deployment.bucket.folder / "v1" / "utopia" / "keyset"
-    folder.mkdir(parents=True)
-    (folder / HASH).write_bytes(b"an object")
-    name = f"/v1/utopia/keyset/{HASH}"
+    site.deployment.bucket.create(named(b"an object"), b"an object")
+    name = f"/{named(b'an object')}"
     assert ask(port, request_bytes("GET", name)).status == 200
     for other in (f"{name}x", f"{name}%0a", f"{name}%00", f"{name}/", f"/{name}", f"{name}.zip"):
         assert ask(port, request_bytes("GET", other)).status == 404, other
@@ -155,8 +203,10 @@ def test_what_has_the_name_of_an_object_and_is_none(site: Site, port: int) -> No
     assert ask(port, request_bytes("GET", f"/v1/utopia/keyset/{HASH}")).status == 404
 
 
-def test_a_disk_that_fails_is_not_a_missing_object(site: Site, port: int) -> None:
-    (site.deployment.bucket.folder / "v1").mkdir()
-    (site.deployment.bucket.folder / "v1" / "head").symlink_to("head")  # opening it fails with ELOOP
+def test_a_disk_that_fails_is_not_a_missing_object(site: Site, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise Unavailable("the disk failed")
+
+    monkeypatch.setattr(site.deployment.bucket, "open", fail)
     reply = ask(port, request_bytes("GET", "/v1/head"))
     assert (reply.status, reply.headers["cache-control"]) == (503, "no-store")  # no cache keeps it

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 def apps_application(deployment: Deployment, collector: Collector, *, grid_seconds: float = GRID_SECONDS) -> Starlette:
     """The ASGI application for apps, over a collector that was started. `grid_seconds` 0: answers leave when ready."""
-    files = Files(deployment.bucket.folder, deployment.folders.trust)
+    files = Files(deployment.bucket, deployment.settings.region, deployment.folders.trust)
     document = msgspec.json.encode(openapi_document(deployment.settings.base_url))
 
     async def openapi(request: Request) -> Response:

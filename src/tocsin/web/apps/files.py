@@ -1,14 +1,16 @@
 """What is handed out: the bucket's objects, and the trust file. So one machine is one base URL; a CDN does as well.
 
-A name is served only if it is spelled as a public name is, so no path can lead out of the folder, to a hidden file or
-to a list. No cookie, no entity tag, no time of a file, no use of a query: everyone is answered the same.
+A name is served only if it is spelled as a public name of this region is, so no path can lead out of the folder, to a
+hidden file or to a list; and only if the file holds what its name says, since caches keep it for a year: one that is
+damaged, or was put there by somebody, is not there. No cookie, no entity tag, no time of a file, no use of a query:
+everyone is answered the same.
 """
 
 import asyncio
 import os
 import re
-import stat
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -20,6 +22,8 @@ from starlette.types import Receive, Scope, Send
 from tocsin.formats.gaen.index import INDEX_CACHING, INDEX_TYPE, index_name
 from tocsin.formats.leaf import HEAD_NAME, Profile
 from tocsin.model.errors import Unavailable
+from tocsin.publication.in_force import holds
+from tocsin.stores.folder import FolderBucket
 from tocsin.web.problems import Problem, problem_response
 
 HEAD_CACHING: Final = "public, max-age=60"
@@ -30,41 +34,81 @@ ZIP: Final = "application/zip"
 OCTETS: Final = "application/octet-stream"
 JSON: Final = "application/json"
 
-_OBJECT: Final = re.compile(f"/(?P<name>v1/[a-z0-9-]{{1,32}}/(?P<profile>{'|'.join(Profile)})/[0-9a-f]{{64}})")
-_INDEX: Final = re.compile(f"/(?P<name>{index_name('[a-z0-9-]{1,32}').replace('.', '[.]')})")
+_OBJECT: Final = f"/(?P<name>v1/{{region}}/(?P<profile>{'|'.join(Profile)})/[0-9a-f]{{{{64}}}})"
+_KEPT_CHECKS: Final = 4096
 _ZIP_MAGIC: Final = b"PK\x03\x04"
 _CHUNK_BYTES: Final = 65_536
 
 
 class Files:
-    """The files of a deployment: `bucket` is its folder of public objects, `trust` its trust file."""
+    """The files of a deployment: the public objects of its region in `bucket`, and its trust file."""
 
-    def __init__(self, bucket: Path, trust: Path) -> None:
+    def __init__(self, bucket: FolderBucket, region: str, trust: Path) -> None:
         self._bucket = bucket
+        self._object = re.compile(_OBJECT.format(region=re.escape(region)))
+        self._index = index_name(region)
         self._trust = trust
+        self._checks = _Checks()
 
     async def head(self, request: Request) -> Response:
         """The one mutable object."""
-        return await _respond(request, self._bucket / HEAD_NAME, TEXT, HEAD_CACHING)
+        return await _respond(request, lambda: self._bucket.open(HEAD_NAME), TEXT, HEAD_CACHING)
 
     async def object(self, request: Request) -> Response:
         """An immutable object, by its name."""
-        found = _OBJECT.fullmatch(request.scope["path"])
+        found = self._object.fullmatch(request.scope["path"])
         if found is None:
             return problem_response(Problem.NOT_FOUND)
         content_type = None if found["profile"] == Profile.GAEN else OCTETS
-        return await _respond(request, self._bucket / found["name"], content_type, OBJECT_CACHING)
+        return await _respond(request, lambda: self._open_whole(found["name"]), content_type, OBJECT_CACHING)
 
     async def index(self, request: Request) -> Response:
         """What existing GAEN clients read: mutable, so no cache may keep it."""
-        found = _INDEX.fullmatch(request.scope["path"])
-        if found is None:
+        if request.scope["path"] != f"/{self._index}":
             return problem_response(Problem.NOT_FOUND)
-        return await _respond(request, self._bucket / found["name"], INDEX_TYPE, INDEX_CACHING)
+        return await _respond(request, lambda: self._bucket.open(self._index), INDEX_TYPE, INDEX_CACHING)
 
     async def trust(self, request: Request) -> Response:
         """What an app is built with: to be compared with, not to be trusted because it is here."""
-        return await _respond(request, self._trust, JSON, TRUST_CACHING)
+        return await _respond(request, lambda: _open_file(self._trust), JSON, TRUST_CACHING)
+
+    def _open_whole(self, name: str) -> BinaryIO | None:
+        """The object, open at its start; None also if it does not hold what its name says."""
+        file = self._bucket.open(name)
+        if file is None:
+            return None
+        try:
+            if self._checks.holds(name, file):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        return None
+
+
+class _Checks:
+    """Which files hold what their names say: each is read whole when it is first asked for, or was changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, int, int, int, int], bool] = {}
+        self._one_at_a_time = threading.Lock()  # many ask at once for what is new, and each would read it
+
+    def holds(self, name: str, file: BinaryIO) -> bool:
+        """Whether `file`, which is at its start before and after, holds what the object `name` must."""
+        status = os.fstat(file.fileno())
+        identity = (name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        known = self._known.get(identity)
+        if known is not None:
+            return known
+        with self._one_at_a_time:
+            known = self._known.get(identity)
+            if known is None:
+                if len(self._known) == _KEPT_CHECKS:
+                    self._known.clear()
+                known = self._known[identity] = holds(name, file.read())
+                file.seek(0)
+        return known
 
 
 class _Opened(Struct, frozen=True, eq=False):
@@ -87,10 +131,12 @@ class _FileResponse(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _respond(request: Request, path: Path, content_type: str | None, caching: str) -> Response:
-    """The file at `path`; `content_type` None stands for a GAEN object, which is a zip or a list of them."""
+async def _respond(
+    request: Request, open_: Callable[[], BinaryIO | None], content_type: str | None, caching: str
+) -> Response:
+    """The file that `open_` opens; `content_type` None stands for a GAEN object, which is a zip or a list of them."""
     try:
-        opened = await asyncio.to_thread(_open, path)
+        opened = await asyncio.to_thread(_opened, open_)
     except Unavailable:
         return problem_response(Problem.NOT_NOW)
     if opened is None:
@@ -106,25 +152,28 @@ async def _respond(request: Request, path: Path, content_type: str | None, cachi
     return _FileResponse(opened, headers)
 
 
-def _open(path: Path) -> _Opened | None:
+def _opened(open_: Callable[[], BinaryIO | None]) -> _Opened | None:
     """The file, open at its start, or None if there is none. Raises `Unavailable` if the disk says anything else."""
     try:
-        file = path.open("rb")
+        file = open_()
+        if file is None:
+            return None
         try:
-            status = os.fstat(file.fileno())
-            if stat.S_ISREG(status.st_mode):
-                is_zip = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
-                file.seek(0)
-                return _Opened(file, status.st_size, is_zip)
+            is_zip = file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+            file.seek(0)
+            return _Opened(file, os.fstat(file.fileno()).st_size, is_zip)
         except BaseException:
             file.close()
             raise
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
     except OSError as error:
         raise Unavailable(f"a public file can't be read: {os.strerror(error.errno or 0)}") from None
-    file.close()
-    return None
+
+
+def _open_file(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 async def _chunks(file: BinaryIO, length: int) -> AsyncIterator[bytes]:
