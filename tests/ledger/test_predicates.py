@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import NOON, Story, day_key, report_call
-from tocsin.ledger.predicates import batch_state, covered_reports, covers, is_suspended, standing_revocations
+from tocsin.ledger.predicates import (
+    batch_state,
+    covered_reports,
+    covers,
+    is_cut_off,
+    is_suspended,
+    standing_revocations,
+)
 from tocsin.ledger.state import Ledger
 from tocsin.model.code_reading import NO_CODE
 from tocsin.model.events import Target
@@ -144,3 +151,15 @@ def test_a_provider_that_is_suspended() -> None:
         story.provider()
     story.append(suspension.suspend_provider(story.ledger, 2, story.by()))
     assert [is_suspended(story.ledger, provider) for provider in (0, 1, 2, 3)] == [False, False, True, False]
+
+
+def test_a_provider_that_is_cut_off() -> None:
+    """By itself, and not by a revocation of all it has."""
+    story = Story()
+    for _ in range(2):
+        story.batch(story.provider())
+    story.revoke(Target(batch=1))
+    objection = story.revoke(Target(provider=2))
+    assert [is_cut_off(story.ledger, provider) for provider in (0, 1, 2, 3)] == [False, False, True, False]
+    story.reinstate(objection)
+    assert not is_cut_off(story.ledger, 2)

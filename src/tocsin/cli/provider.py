@@ -8,7 +8,7 @@ from tocsin.cli.acting import DEFAULT_DATA, DEFAULT_OPTIONS, ActOptions, Data, J
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.repeating import Acted
 from tocsin.cli.terminal import InTerminal
-from tocsin.ledger.predicates import is_suspended, standing_revocations
+from tocsin.ledger.predicates import is_cut_off, is_suspended
 from tocsin.ledger.state import Ledger
 from tocsin.model.events import ProviderAdded
 from tocsin.rules.issuance import add_provider
@@ -149,5 +149,5 @@ def _row(ledger: Ledger, number: int) -> dict[str, object]:
         "batches": len(batches),
         "cards": sum(batch.count for batch in batches),
         "suspended": is_suspended(ledger, number),
-        "cut_off": bool(standing_revocations(ledger, 0, 0, number, ledger.sequence + 1)),
+        "cut_off": is_cut_off(ledger, number),
     }

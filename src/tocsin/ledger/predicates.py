@@ -58,6 +58,11 @@ def _stands(objection: Objection, batch: int, serial: int, provider: int, sequen
     )
 
 
+def is_cut_off(ledger: Ledger, provider: int) -> bool:
+    """Whether a standing revocation cuts this provider off, with all batches it has and will get."""
+    return standing_revocations(ledger, 0, NO_SERIAL, provider, ledger.sequence + 1) > 0
+
+
 def is_suspended(ledger: Ledger, provider: int) -> bool:
     """Whether this provider may hand out nothing new now: no batch is issued to it, none of its batches activated."""
     known = ledger.providers.get(provider)

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from tocsin.ledger.predicates import is_suspended, standing_revocations
+from tocsin.ledger.predicates import is_cut_off, is_suspended
 from tocsin.ledger.state import Ledger
 from tocsin.model.claims import batch_claim
 from tocsin.model.code_reading import CodeKind
@@ -59,7 +59,7 @@ def issue_batch(ledger: Ledger, request: BatchRequest, policy: Policy, now: Inst
     batch = 1 + max((number for number in ledger.batches if number <= MAX_CARD_BATCH), default=0)
     if batch > MAX_CARD_BATCH:  # I9
         raise Refused("batch_numbers_spent", "All batch numbers are given: a new deployment is needed.")
-    if standing_revocations(ledger, batch, 0, request.provider, ledger.sequence + 1):  # I4
+    if is_cut_off(ledger, request.provider):  # I4
         raise Refused("provider_cut_off", "This provider is cut off: reinstate it before it gets new cards.")
     if request.code_kind != CodeKind.TRAINING:
         check_quotas(ledger, policy, request.provider, request.count, now, by)
