@@ -12,21 +12,28 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.sites import FixedClock, Site, by
+from msgspec.structs import replace
+
+from tests.sites import PROMPT, FixedClock, Site, by, drawn
 from tocsin.formats.gaen.reader import read_zip
 from tocsin.journal.encoding import StoredEvent
 from tocsin.model.events import Target
-from tocsin.rules import corrections
+from tocsin.rules import corrections, suspension
+from tocsin.rules.attribution import attribution
 from tocsin.rules.corrections import Selection
+from tocsin.rules.issuance import BatchRequest, issue_batch
 
 FOLDER = Path(__file__).parent
 
 
 def content_hashes(bucket: Path) -> dict[str, str]:
-    """SHA-256 of every object; of ``export.bin`` for a zip, since another build of zlib packs it otherwise."""
+    """SHA-256 of every object; of ``export.bin`` for a zip, since another build of zlib packs it otherwise.
+
+    The index beside the GAEN files is left out: it promises no bytes, and only says which of these are there.
+    """
     hashes = {}
     for path in sorted(bucket.rglob("*")):
-        if path.is_file() and not path.name.startswith("."):
+        if path.is_file() and not path.name.startswith(".") and path.name != "index.txt":
             data = path.read_bytes()
             content = read_zip(data)[0] if data.startswith(b"PK") else data
             hashes[str(path.relative_to(bucket))] = hashlib.sha256(content).hexdigest()
@@ -62,6 +69,8 @@ def tell(site: Site) -> None:
     clock.wait(900)
     publisher.publish()
     site.withdraw("phone 0")
+    performer.act(lambda ledger, now: suspension.suspend_provider(ledger, 1, by("suspend")))
+    site.report("phone 5", 5)
     stack = Target(batch=1, first=1, last=2)
     performer.act(lambda ledger, now: corrections.revoke(ledger, stack, None, now, by("revoke")))
     back = performer.act(lambda ledger, now: corrections.rollback(ledger, Selection(target=stack), by("roll back")))
@@ -69,6 +78,11 @@ def tell(site: Site) -> None:
     publisher.publish()
     performer.act(lambda ledger, now: corrections.pause(ledger, by("pause")))
     performer.act(lambda ledger, now: corrections.reinstate(ledger, back.sequence, by("reinstate")))
+    performer.act(lambda ledger, now: suspension.restore_provider(ledger, 1, by("restore")))
+    above_quota = attribution("Ada", "a whole town", drawn("above quota", 16), approved_by="Grace")
+    request = BatchRequest(provider=1, count=5, issuing_period=1)
+    quota_of_none = replace(PROMPT, provider_daily_cards=0)
+    performer.act(lambda ledger, now: issue_batch(ledger, request, quota_of_none, now, above_quota))
     site.report("phone 9", 9)
     clock.wait(900)
     publisher.publish()

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ import pytest
 
 from tests.golden.make import FOLDER, content_hashes
 from tests.sites import FixedClock
+from tocsin import __version__
 from tocsin.formats.leaf import Profile, decode_file_list, object_name, parse_head_text
 from tocsin.journal import sqlite
 from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.verify import verify
 from tocsin.model.claims import Claim
-from tocsin.model.events import KINDS, Erased, ProviderRestored, ProviderSuspended
+from tocsin.model.events import KINDS, Erased
 from tocsin.service.deployment import Deployment
 
 VERSIONS = sorted(path.name for path in FOLDER.iterdir() if (path / "journal.jsonl").exists())
@@ -83,9 +85,22 @@ def _names_in_force(bucket: Path) -> set[str]:
     return names
 
 
-NOT_YET = {Erased.kind, ProviderSuspended.kind, ProviderRestored.kind}
-"""Erasing is not built yet; the others are in the golden journal of 0.2.0, once that is made."""
+EVENTS_PAGE = (FOLDER.parents[1] / "docs/formats/events.md").read_text(encoding="utf-8")
+SINCE = dict(re.findall(r"^\| `([a-z_]+)` \|.* (\d+\.\d+\.\d+) \|$", EVENTS_PAGE, re.MULTILINE))
+"""Kind → the version that brought it."""
 
 
-def test_the_golden_journal_holds_every_kind_that_is_written() -> None:
-    assert {event.kind for event in events("0.1.0")} == KINDS.keys() - NOT_YET
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in version.split(".")]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_golden_journal_holds_every_kind_that_its_version_writes(version: str) -> None:
+    written = {kind for kind, since in SINCE.items() if _numbers(since) <= _numbers(version)}
+    assert {event.kind for event in events(version)} == written - {Erased.kind}  # erasing is not built yet
+
+
+def test_every_kind_is_of_a_version_that_has_its_golden_journal() -> None:
+    assert SINCE.keys() == KINDS.keys()
+    assert set(SINCE.values()) <= set(VERSIONS)
+    assert __version__.startswith(VERSIONS[-1]), "a version that writes new kinds brings its golden journal"
