@@ -61,7 +61,7 @@ def test_what_is_out_is_read_again(press: Press) -> None:
 
 
 def test_published_objects_never_change() -> None:
-    """Case 5: reports, corrections and expiry, version after version; every object but head and index stays as it was."""
+    """Case 5: reports, corrections and expiry, version after version; all but head and index stays."""
     press = Press(replace(PROMPT, gaen_step_seconds=900))
     press.story.batch()
     objections: list[int] = []
