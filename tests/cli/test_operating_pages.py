@@ -12,7 +12,7 @@ from tocsin.model.policy import Policy
 from tocsin.service.settings import Settings
 
 _OPERATING = Path(__file__).resolve().parents[2] / "docs" / "operating"
-_GROUPS = ("provider", "codes", "journal", "export", "client")
+_GROUPS = ("provider", "codes", "keys", "journal", "export", "client")
 
 
 def _rows(heading: str) -> dict[str, list[str]]:

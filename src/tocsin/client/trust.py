@@ -14,11 +14,15 @@ from tocsin.transparency.note import NoteVerifier, parse_verifier
 
 
 class GaenKey(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """A public key that signs GAEN exports, as its signature infos name it; `pem` is an ECDSA P-256 key."""
+    """A public key that signs GAEN exports, as its signature infos name it; `pem` is an ECDSA P-256 key.
+
+    `signs_from`: it is announced, and signs nothing before this instant (UTC seconds). Readers accept it at once.
+    """
 
     verification_key_id: str
     verification_key_version: str
     pem: str
+    signs_from: int = 0
 
     def __post_init__(self) -> None:
         try:
@@ -27,6 +31,8 @@ class GaenKey(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
             raise Invalid("a GAEN key is no public key in PEM") from None
         if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1):
             raise Invalid("a GAEN key is not on the curve P-256")
+        if self.signs_from < 0:
+            raise Invalid("a GAEN key signs from before 1970")
 
 
 class Trust(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -19,6 +19,7 @@ _LEAST: Final = {
     "longest_wait_seconds": 0,
     "delta_window_seconds": 0,
     "gaen_records_per_part": 1,
+    "gaen_notice_days": 1,
     "card_life_quarters": 1,
 }
 
@@ -70,7 +71,9 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     provider_daily_cards: DailyCards = 5_000
     """Most cards that one provider is given in a UTC day unless a second person approves; ``none``: no limit."""
     gaen_signature_infos: tuple[SignatureInfo, ...] = (SignatureInfo("310", "v1"),)
-    """The signatures on GAEN files, newest key first."""
+    """The signatures on GAEN files, newest key first; one that is announced signs from its instant on."""
+    gaen_notice_days: int = 7
+    """How long before it signs a new GAEN key is announced at least."""
 
     def __post_init__(self) -> None:
         for name in ("step_seconds", "dump_step_seconds", "gaen_step_seconds"):

@@ -30,6 +30,7 @@ from tocsin.model.base64url import decode_exactly, encode
 from tocsin.model.errors import Invalid
 from tocsin.model.events import FileSpec, MadeFile
 from tocsin.model.keys import Records, key_days, rows_of, sorted_by_key
+from tocsin.model.policy import SignatureInfo
 from tocsin.model.times import DAY_SECONDS, Day
 from tocsin.publication.index import Index, index_of, indexed_deltas
 
@@ -113,6 +114,14 @@ def versions_in_force(ledger: Ledger) -> set[int]:
     files = [*_newest_dump(ledger.made, Profile.KEYSET), *_newest_dump(ledger.made, Profile.GAEN)]
     files += [*_listed_deltas(ledger, ledger.made), *indexed_deltas(ledger, ledger.made)]
     return {file.to_version for file in files} | {version.version}
+
+
+def keys_in_force(ledger: Ledger) -> set[SignatureInfo]:
+    """The GAEN keys that signed files in force: without them a bucket that was lost can't be made again."""
+    if not ledger.versions:
+        return set()
+    specs = (spec for version in versions_in_force(ledger) for spec in ledger.versions[version - 1].files)
+    return {info for spec in specs for info in spec.signature_infos}
 
 
 def _keysets(ledger: Ledger, version: Version, live: Records) -> tuple[Keyset, ...]:

@@ -68,7 +68,7 @@ def index_text(index: Index, bucket: Bucket) -> bytes:
 
 
 def put_index(index: Index, bucket: Bucket, head: bytes | None) -> bool:
-    """Makes the bucket's index say what it must. False if another publisher was faster: the head is not `head` any more.
+    """Makes the bucket's index say what it must. False if another publisher was faster: the head is another.
 
     The index is read before the head: who was overtaken in between by another publisher finds one of them changed.
     """

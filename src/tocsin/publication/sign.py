@@ -4,7 +4,7 @@ The private keys are behind `Signer`s; what is signed is exactly what was built.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
@@ -14,16 +14,21 @@ from tocsin.formats.leaf import Profile, head_text, object_name
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.policy import SignatureInfo
 from tocsin.model.ports import Signer
+from tocsin.model.times import utc
 from tocsin.publication.build import Built, Export
 from tocsin.publication.index import Index
 from tocsin.transparency.note import NoteVerifier, sign_note
 
 
 class GaenKey(Struct, frozen=True):
-    """A GAEN signing key and its public half, with which each file is verified before it goes out."""
+    """A GAEN signing key and its public half, with which each file is verified before it goes out.
+
+    `signs_from`: it is announced to readers, and signs no version before this instant (UTC seconds).
+    """
 
     signer: Signer
     public_key: PublicKey
+    signs_from: int = 0
 
 
 class SigningKeys(Struct, frozen=True):
@@ -42,6 +47,33 @@ class Release(Struct, frozen=True, eq=False):
     objects: Mapping[str, bytes]
     index: Index
     head: bytes
+
+
+def signing_infos(
+    infos: Sequence[SignatureInfo], gaen: Mapping[SignatureInfo, GaenKey], at: int
+) -> tuple[SignatureInfo, ...]:
+    """Those of `infos` that sign a version of `at`, in their order: each whose announced instant has come.
+
+    Raises `Unavailable` if one is not in `gaen`, or if none is left: a version that names it could never be released.
+    """
+    for info in infos:
+        if info not in gaen:
+            raise Unavailable(
+                f"gaen_signature_infos names the GAEN key {key_file(info)}, which is not in the key folder: restore it"
+                " from its backup, or make a new one by `tocsin keys announce`"
+            )
+    signing = tuple(info for info in infos if gaen[info].signs_from <= at)
+    if not signing:
+        first = min(gaen[info].signs_from for info in infos)
+        raise Unavailable(
+            f"no GAEN key of gaen_signature_infos signs before {utc(first)}: name the old one beside the new until then"
+        )
+    return signing
+
+
+def key_file(info: SignatureInfo) -> str:
+    """The key's file within the key folder, as an operator knows it."""
+    return f"gaen/{info.verification_key_id}-{info.verification_key_version}"
 
 
 def sign(built: Built, keys: SigningKeys) -> Release:
@@ -63,7 +95,10 @@ def _signed_zip(export: Export, gaen: Mapping[SignatureInfo, GaenKey]) -> bytes:
     for info in infos:
         key = gaen.get(info)
         if key is None:
-            raise Unavailable("a GAEN signing key that this version names is not in the key folder")
+            raise Unavailable(
+                f"the GAEN key {key_file(info)}, which signs files in force, is not in the key folder: restore it from"
+                " its backup. A key that signs no more is still needed for as long as `tocsin keys list` says"
+            )
         signature = key.signer.sign(export.data)
         if not is_signed_by(key.public_key, export.data, signature):
             raise Invalid("a GAEN signature does not verify with the public key that phones hold")

@@ -108,8 +108,11 @@ def head_verifier(settings: Settings, keys: KeyFolder) -> NoteVerifier:
 
 def signing_keys(settings: Settings, keys: KeyFolder) -> SigningKeys:
     """The keys with which this deployment publishes."""
+    signs_from = keys.gaen_signs_from()
     return SigningKeys(
         head=keys.head_key(),
         head_verifier=head_verifier(settings, keys),
-        gaen={info: GaenKey(GaenSigner(key), key.public_key()) for info, key in keys.gaen_keys().items()},
+        gaen={
+            info: GaenKey(GaenSigner(key), key.public_key(), signs_from[info]) for info, key in keys.gaen_keys().items()
+        },
     )

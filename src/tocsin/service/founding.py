@@ -10,7 +10,6 @@ import shutil
 from contextlib import closing, suppress
 from pathlib import Path
 
-from tocsin.client.trust import GaenKey, Trust, encode_trust
 from tocsin.journal import sqlite
 from tocsin.journal.encoding import NewEvent
 from tocsin.model.base64url import encode
@@ -18,9 +17,10 @@ from tocsin.model.errors import Refused
 from tocsin.model.events import Founded
 from tocsin.model.ports import Clock
 from tocsin.model.times import Instant, day_of
-from tocsin.service.deployment import durability, head_verifier
-from tocsin.service.key_folder import KeyFolder, public_pem
+from tocsin.service.deployment import durability
+from tocsin.service.key_folder import KeyFolder
 from tocsin.service.settings import Folders, Settings, settings_text
+from tocsin.service.trust import write_trust
 from tocsin.stores.durable import sync_folder, write_whole, writing
 
 DEPLOYMENT_ID_BYTES = 32
@@ -70,7 +70,7 @@ def _fill(folders: Folders, settings: Settings, now: Instant) -> None:
     journal = sqlite.create(folders.journal, durability=durability(settings))
     with closing(journal), journal.group(now) as group:
         group.append(NewEvent(founded))
-    write_whole(folders.trust, encode_trust(trust_of(settings, keys)), 0o644)
+    write_trust(folders, settings, keys)
     for folder in (folders.keys, folders.top):
         sync_folder(folder)
     write_whole(folders.settings, settings_text(settings).encode(), 0o644)
@@ -88,21 +88,3 @@ def _take_away(folders: Folders) -> None:
     for path in (folders.settings, *_parts(folders)):
         with suppress(OSError):
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def trust_of(settings: Settings, keys: KeyFolder) -> Trust:
-    """What an app of this deployment is built with."""
-    gaen = keys.gaen_keys()
-    base = settings.base_url.rstrip("/")
-    return Trust(
-        origin=settings.origin,
-        vkeys=(head_verifier(settings, keys).vkey,),
-        region=settings.region,
-        freshness_seconds=settings.policy.freshness_seconds,
-        reports_url=f"{base}/v1/reports",
-        bucket_url=base,
-        gaen_keys=tuple(
-            GaenKey(info.verification_key_id, info.verification_key_version, public_pem(gaen[info]))
-            for info in settings.policy.gaen_signature_infos
-        ),
-    )

@@ -5,6 +5,7 @@ others may read is refused, by every command.
 """
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable
@@ -17,8 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from tocsin.model.errors import Invalid, Refused, Unavailable
-from tocsin.model.policy import SignatureInfo
-from tocsin.model.times import Day
+from tocsin.model.policy import KEY_NAME, SignatureInfo
+from tocsin.model.times import Day, Instant, utc
 from tocsin.stores.durable import in_words, sync_folder, write_synced, writing
 
 SECRET_BYTES: Final = 32
@@ -32,6 +33,10 @@ PURPOSES: Final = {
     "gaen/": "signs the export files for Apple's and Google's phones (ECDSA P-256); a file is named ID-VERSION.",
 }
 """What each file of the folder is for, in the words of `tocsin init`."""
+
+
+_SIGNS_FROM_WORDS: Final = "signs-from: "
+"""Before a UTC second, on the first line of an announced GAEN key's file: key and instant can't be parted."""
 
 
 class KeyFolder:
@@ -119,11 +124,36 @@ class KeyFolder:
         return key
 
     def gaen_keys(self) -> dict[SignatureInfo, ec.EllipticCurvePrivateKey]:
-        """The keys that sign GAEN exports; each file is named ``ID-VERSION``, as phones know the key."""
+        """The keys that sign GAEN exports, by their names as phones know them."""
+        return {info: self._gaen_key(path.name) for info, path in self._gaen_files().items()}
+
+    def gaen_signs_from(self) -> dict[SignatureInfo, Instant]:
+        """From which instant on each GAEN key signs: 0 for those of the founding. The line before the PEM says so."""
+        return {info: _signs_from(path) for info, path in self._gaen_files().items()}
+
+    def announce_gaen_key(self, info: SignatureInfo, signs_from: Instant) -> None:
+        """Makes a GAEN key that signs nothing before `signs_from`: it says so in its file. Kept if it is there."""
+        line = f"{_SIGNS_FROM_WORDS}{signs_from} ({utc(signs_from)})\n".encode()
+        _write_new(self._gaen_path(info), line + _pem(ec.generate_private_key(ec.SECP256R1())))
+
+    def remove_gaen_key(self, info: SignatureInfo) -> None:
+        """Destroys a GAEN key. Whoever calls this knows that nothing needs it any more."""
+        path = self._gaen_path(info)
+        with writing(path):
+            path.unlink()
+            sync_folder(path.parent)
+
+    def _gaen_path(self, info: SignatureInfo) -> Path:
+        return self.folder / "gaen" / f"{info.verification_key_id}-{info.verification_key_version}"
+
+    def _gaen_files(self) -> dict[SignatureInfo, Path]:
+        """Each file is named ``ID-VERSION``; what is named otherwise is no key: a note, or a person's copy of one."""
+        folder = self.folder / "gaen"
+        named = {tuple(name.split("-", 1)): folder / name for name in _names(folder) if "-" in name}
         return {
-            SignatureInfo(*name.split("-", 1)): self._gaen_key(name)
-            for name in _names(self.folder / "gaen")
-            if not name.startswith(".") and "-" in name
+            SignatureInfo(*parts): path
+            for parts, path in named.items()
+            if all(KEY_NAME.fullmatch(part) for part in parts)
         }
 
     def _gaen_key(self, name: str) -> ec.EllipticCurvePrivateKey:
@@ -188,6 +218,17 @@ def _private_key(path: Path) -> object:
         return serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise Invalid(f"the key file `{path.name}` does not hold a private key in PEM") from None
+
+
+def _signs_from(path: Path) -> Instant:
+    """What the file of a GAEN key says before its PEM, which readers of PEM pass over (RFC 7468 §2)."""
+    held = _bytes(path) or b""
+    if held.lstrip().startswith(b"-----BEGIN"):
+        return Instant(0)
+    found = re.match(rb"signs-from: ([0-9]{1,12})[ \n]", held)
+    if found is None:
+        raise Invalid(f"the key file `{path.name}` begins with neither {_SIGNS_FROM_WORDS!r} nor a key: restore it")
+    return Instant(int(found[1]))
 
 
 def _secret(path: Path) -> bytes | None:

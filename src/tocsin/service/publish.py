@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tocsin.formats.leaf import Leaf
 from tocsin.journal.encoding import NewEvent, decode_body
@@ -32,7 +33,7 @@ from tocsin.publication.in_force import damaged, missing
 from tocsin.publication.index import index_of, put_index
 from tocsin.publication.plan import OVERTAKES, plan
 from tocsin.publication.release import Released, put, release, released
-from tocsin.publication.sign import SigningKeys, sign
+from tocsin.publication.sign import SigningKeys, sign, signing_infos
 from tocsin.service.follow import Follower
 from tocsin.service.key_folder import KeyFolder
 from tocsin.stores.port import Bucket
@@ -245,7 +246,12 @@ class Publisher:
         return True
 
     def _plan(self) -> Draft | None:
-        return plan(self.ledger, self._policy, self._clock.now(), self._journal.tip().term, self._made_now())
+        now = self._clock.now()
+        infos = signing_infos(
+            self._policy.gaen_signature_infos, self._signing_keys.gaen, now - now % self._policy.step_seconds
+        )
+        policy = replace(self._policy, gaen_signature_infos=infos)
+        return plan(self.ledger, policy, now, self._journal.tip().term, self._made_now())
 
     def _made_now(self) -> tuple[MadeFile, ...]:
         """The files that the newest version made; none if they can't be made any more."""
