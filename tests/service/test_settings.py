@@ -92,6 +92,7 @@ NUMBERS = {
     "freshness_seconds": (["1800", "86400"], ["1799", "0", "-1"]),
     "maximum_batch_cards": (["1", "2048"], ["0", "2049"]),
     "card_life_quarters": (["1"], ["0", "-1"]),
+    "gaen_notice_days": (["1", "366"], ["0", "-1", "367"]),
 }
 
 

@@ -14,12 +14,14 @@ KEY_NAME: Final = re.compile(r"[A-Za-z0-9_]{1,32}")
 MOST_USEFUL_DAYS: Final = KEPT_DAYS - 2
 """Longer, and a key would still be public when its report is erased; its day may be the one after the report's."""
 
+MOST_NOTICE_DAYS: Final = 366
+"""A key that is announced for longer is a slip of the pen."""
+
 _LEAST: Final = {
     "minimum_reports": 1,
     "longest_wait_seconds": 0,
     "delta_window_seconds": 0,
     "gaen_records_per_part": 1,
-    "gaen_notice_days": 1,
     "card_life_quarters": 1,
 }
 
@@ -93,6 +95,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"useful_days must be from 1 to {MOST_USEFUL_DAYS}")
         if not 0 <= self.hold_back_quarters <= 255:
             raise ValueError("hold_back_quarters must be from 0 to 255")
+        if not 1 <= self.gaen_notice_days <= MOST_NOTICE_DAYS:
+            raise ValueError(f"gaen_notice_days must be from 1 to {MOST_NOTICE_DAYS}")
         if not 1 <= self.maximum_batch_cards <= 2048:
             raise ValueError("maximum_batch_cards must be from 1 to 2048")
         if not 1 <= len(self.gaen_signature_infos) <= 10:

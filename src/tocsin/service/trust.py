@@ -4,14 +4,12 @@ A key is announced by making it: its file says from which instant on it signs, a
 key of the folder stands there, so readers accept the coming one early and the one before it as long as its files last.
 """
 
-from typing import Final
-
 from msgspec import Struct
 
 from tocsin.client.trust import GaenKey, Trust, encode_trust
 from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Refused
-from tocsin.model.policy import SignatureInfo
+from tocsin.model.policy import MOST_NOTICE_DAYS, SignatureInfo
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant, utc
 from tocsin.publication.build import keys_in_force
 from tocsin.publication.sign import key_file
@@ -19,9 +17,6 @@ from tocsin.service.deployment import head_verifier
 from tocsin.service.key_folder import KeyFolder, public_pem
 from tocsin.service.settings import Folders, Settings
 from tocsin.stores.durable import sync_folder, write_whole, writing
-
-MOST_NOTICE_DAYS: Final = 366
-"""Longer is a slip of the pen."""
 
 
 class GaenKeyState(Struct, frozen=True):
