@@ -1,32 +1,18 @@
 """The wall clock, held against the time since the machine's start."""
 
-import time
-
 import pytest
 
+from tests.service.machine import Machine
 from tocsin.model.errors import Unavailable
 from tocsin.service.clock import MAX_DRIFT_SECONDS, SystemClock
 
 START = 1_700_000_000.0
 
 
-class Machine:
-    """A machine whose wall clock can be set."""
-
-    def __init__(self) -> None:
-        self.wall = START
-        self.running = 500.0
-
-    def wait(self, seconds: float) -> None:
-        self.wall += seconds
-        self.running += seconds
-
-
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    made = Machine()
-    monkeypatch.setattr(time, "time", lambda: made.wall)
-    monkeypatch.setattr(time, "clock_gettime", lambda which: made.running)
+    made = Machine(START)
+    made.put_in(monkeypatch)
     return made
 
 
