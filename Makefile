@@ -17,7 +17,7 @@ MUTANT ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long mutants check fix vectors demo run bench lock ci clean
+.PHONY: help dev test test-long test-kills mutants check fix vectors demo run bench lock ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -52,6 +52,11 @@ test: .venv/.dev-ready ## run the tests; T=tests/ledger selects
 
 test-long: .venv/.dev-ready ## run all tests, slow ones too, with many more examples
 	TOCSIN_HYPOTHESIS=long $(BIN)/python -m pytest -n auto $(T)
+
+# KILLS: how often; SEED: the number that an earlier run told, to draw the same victims and moments again.
+KILLS ?= 200
+test-kills: .venv/.dev-ready ## kill -9 a server, publishers and commands 200 times, in some minutes
+	folder=$$(mktemp -d) && $(BIN)/python -m tests.faults.kills $$folder/run $(KILLS) $(SEED) && rm -r $$folder
 
 mutants: .venv/.dev-ready ## change the code of one room, ROOM=rules, in many small ways, and see that a test fails
 	TOCSIN_HYPOTHESIS=mutants $(BIN)/python -m tests.mutate $(ROOM) $(MUTANT)

@@ -49,7 +49,8 @@ def publish(deployment: Deployment, clock: FileClock) -> None:
         try:
             publisher.publish()
         except (Refused, Unavailable, ClaimTaken) as error:
-            print(type(error).__name__, error, file=sys.stderr)
+            if clock.now():  # else it ended in the middle of it, and the clock is believed no more
+                print(type(error).__name__, error, file=sys.stderr)
             return
 
 
