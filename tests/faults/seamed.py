@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tests.faults.site_process import FileClock
 from tocsin.cli import main
+from tocsin.formats.leaf import HEAD_NAME
 from tocsin.journal.port import DEADLINE_SECONDS
 from tocsin.journal.sqlite import SqliteGroup, SqliteJournal
 from tocsin.model.times import Instant
@@ -61,7 +62,8 @@ def sew_in(top: Path, name: str) -> None:
             come_to(IN_GROUP)
 
     def stopping_replace(bucket: FolderBucket, key: str, data: bytes, expected: bytes | None) -> bool:
-        come_to(BEFORE_HEAD)
+        if key == HEAD_NAME:
+            come_to(BEFORE_HEAD)
         return replace(bucket, key, data, expected)
 
     SqliteJournal.group = stopping_group  # type: ignore[method-assign,assignment]

@@ -28,8 +28,11 @@ def turn(journal_path: Path, deadline_seconds: float) -> Iterator[None]:
     give_up_at = perf_counter() + deadline_seconds  # a stopwatch, not the time of day
     with _lock_file(journal_path, "-turn") as turn_file:
         with _lock_file(journal_path, "-gate") as gate_file:
-            _lock(gate_file, give_up_at)
-            _lock(turn_file, give_up_at)
+            if not (_lock(gate_file, give_up_at) and _lock(turn_file, give_up_at)):
+                raise Unavailable(
+                    "other writers held the journal for too long: nothing was stored, try again. If it goes on, a"
+                    f" process stands still or hangs: `lslocks` tells who has {journal_path}-turn; continue or end it"
+                )
         yield
 
 
@@ -47,17 +50,18 @@ def _lock_file(journal_path: Path, suffix: str) -> Iterator[int]:
         os.close(descriptor)  # and with it the lock
 
 
-def _lock(descriptor: int, give_up_at: float) -> None:
+def _lock(descriptor: int, give_up_at: float) -> bool:
+    """Whether the lock was to be had in time."""
     pause = FIRST_PAUSE_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
+            return True
         except BlockingIOError:
             pass
         except OSError:
             raise Unavailable("The journal's folder does not support file locks: put it on a local disk.") from None
         if perf_counter() + pause > give_up_at:
-            raise Unavailable("Other writers held the journal for too long. Nothing was stored; try again.")
+            return False
         sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
