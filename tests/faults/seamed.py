@@ -5,9 +5,9 @@ so many seconds more. If a file `stop-NAME-PLACE` is there when the process come
 and stops itself, as by ``kill -STOP``; whoever continues it finds it there. The publisher looks for work all the time.
 """
 
-import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +48,7 @@ def sew_in(top: Path, name: str) -> None:
             (top / f"stop-{name}-{place}").unlink()
         except FileNotFoundError:
             return
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # to the process: this thread might run on a while
 
     group, replace = SqliteJournal.group, FolderBucket.replace
 
