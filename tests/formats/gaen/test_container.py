@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.formats.gaen.material import VECTORS
-from tocsin.formats.gaen.container import read_members, write_members
+from tocsin.formats.gaen.container import read_members, seems_zip, write_members
 from tocsin.formats.gaen.reader import LIMITS, MAX_EXPORT_BYTES, read_zip
 from tocsin.formats.gaen.refusals import ExportInvalid
 from tocsin.formats.gaen.writer import zip_export
@@ -62,6 +62,84 @@ def test_ours_are_read_by_another_program() -> None:
         assert {info.date_time for info in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert {(info.create_system, info.external_attr) for info in archive.infolist()} == {(3, 0o644 << 16)}
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_DEFLATED}
+
+
+# --- what Python's own zipfile writes, one thing at a time -----------------------------------------------------------
+
+BEFORE, AFTER = b"\x99\x99\0\0", b"\x99\x99\x02\0ab"
+"""Extra fields of no known meaning, empty and with two bytes."""
+
+
+def zip_with(extra: bytes = b"", system: int = 3, attributes: int = 0, data: bytes = b"export") -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("export.bin", "export.sig"):
+            info = zipfile.ZipInfo(name)
+            info.extra, info.create_system, info.external_attr = extra, system, attributes
+            archive.writestr(info, data, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def reason(data: bytes) -> str:
+    with pytest.raises(ExportInvalid) as refusal:
+        read_zip(data)
+    return refusal.value.reason
+
+
+@pytest.mark.parametrize("extra", [b"", BEFORE, AFTER, BEFORE + AFTER, AFTER + BEFORE + AFTER])
+def test_extra_fields_of_no_meaning_are_passed_over(extra: bytes) -> None:
+    assert read_zip(zip_with(extra)) == (b"export", b"export")
+
+
+@pytest.mark.parametrize("before", [b"", BEFORE, AFTER, AFTER + BEFORE])
+def test_an_extra_field_that_has_a_meaning_is_found_behind_others(before: bytes) -> None:
+    assert reason(zip_with(before + b"\x01\0\0\0" + AFTER)) == "zip_64"
+    assert reason(zip_with(before + b"up\0\0" + AFTER)) == "zip_second_name"
+    assert reason(zip_with(before + b"\x99\x99\x02\0a")) == "zip_extra"
+    assert reason(zip_with(before + b"\x99\x99\0")) == "zip_extra"
+
+
+@pytest.mark.parametrize("at", range(14, 26))
+def test_checksum_and_sizes_stand_twice_and_must_agree(at: int) -> None:
+    """The directory is what is read by; another program may read by the record before the member."""
+    changed = bytearray(zip_with())
+    changed[at] ^= 1
+    assert reason(bytes(changed)) == "zip_two_records"
+
+
+FILES = [(3, 0), (3, 0o100644 << 16), (0, 0), (0, 0x20), (0, 0o120777 << 16)]
+"""By Unix and by DOS, where the upper half says nothing."""
+
+
+@pytest.mark.parametrize(("system", "attributes"), FILES)
+def test_files_are_files(system: int, attributes: int) -> None:
+    assert read_zip(zip_with(system=system, attributes=attributes)) == (b"export", b"export")
+
+
+@pytest.mark.parametrize(("system", "attributes"), [(3, 0o120777 << 16), (3, 0o040755 << 16), (3, 0x10), (0, 0x10)])
+def test_links_and_folders_are_none(system: int, attributes: int) -> None:
+    assert reason(zip_with(system=system, attributes=attributes)) == "zip_no_file"
+
+
+def test_small_members_may_be_as_compressible_as_they_like() -> None:
+    small, large = bytes(1 << 16), bytes((1 << 16) + 1)
+    assert read_members(zip_with(data=small), AnyName())["export.bin"] == small
+    with pytest.raises(ExportInvalid) as refusal:
+        read_members(zip_with(data=large), AnyName())
+    assert refusal.value.reason == "member_ratio"
+
+
+ZIP = zip_with()
+
+
+@pytest.mark.parametrize("data", [ZIP, ZIP[:-5], b"PK", b"junk" + ZIP, b"junk" + ZIP + bytes(65_535)])
+def test_what_is_meant_to_be_a_zip(data: bytes) -> None:
+    assert seems_zip(data)
+
+
+@pytest.mark.parametrize("data", [b"", b"junk", b"pk", ZIP[2:-22], b"junk" + ZIP + bytes(65_536)])
+def test_what_is_not(data: bytes) -> None:
+    assert not seems_zip(data)
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

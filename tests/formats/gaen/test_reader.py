@@ -12,11 +12,19 @@ from hypothesis import strategies as st
 
 from tests.formats.gaen.material import VECTORS, manifest
 from tocsin.formats.gaen.key_fields import encode_keys
-from tocsin.formats.gaen.reader import MAX_EXPORT_BYTES, Export, decode_export, decode_signature_list, read_zip
+from tocsin.formats.gaen.reader import (
+    MAX_EXPORT_BYTES,
+    Export,
+    NamedKey,
+    decode_export,
+    decode_signature_list,
+    read_zip,
+)
 from tocsin.formats.gaen.refusals import ExportInvalid
-from tocsin.formats.gaen.schema import HEADER, TemporaryExposureKeyExport
+from tocsin.formats.gaen.schema import HEADER, TEKSignatureList, TemporaryExposureKeyExport
 from tocsin.model.errors import Invalid
 from tocsin.model.keys import NO_ONSET
+from tocsin.model.policy import SignatureInfo
 
 
 def read(path: Path) -> tuple[bytes, Export]:
@@ -179,6 +187,46 @@ def test_any_bytes_give_signatures_or_invalid(data: bytes) -> None:
 def test_refused_signature_lists(data: bytes, refusal: str) -> None:
     with pytest.raises(Invalid, match=refusal):
         decode_signature_list(data)
+
+
+def test_names_are_what_stands_in_the_file_and_nothing_where_nothing_stands() -> None:
+    entries = TEKSignatureList()
+    named = entries.signatures.add(signature=b"s").signature_info
+    named.verification_key_id, named.verification_key_version = "310", "v1"
+    named.app_bundle_id, named.android_package = "org.example.app", "org.example.android"
+    entries.signatures.add(signature=b"t")
+    full, bare = decode_signature_list(entries.SerializeToString())
+    assert full.info == NamedKey(SignatureInfo("310", "v1"), None, "org.example.app", "org.example.android")
+    assert bare.info == NamedKey(SignatureInfo("", ""))
+
+
+def test_ten_signatures_and_64_kib_are_read() -> None:
+    ten = TEKSignatureList()
+    for number in range(10):
+        ten.signatures.add(signature=bytes([number]))
+    data = ten.SerializeToString()
+    room = (1 << 16) - len(data) - 4
+    filled = (
+        data + bytes([0x7A, room & 0x7F | 0x80, room >> 7 & 0x7F | 0x80, room >> 14]) + bytes(room)
+    )  # a field that nobody knows
+    assert len(filled) == 1 << 16
+    assert [entry.signature for entry in decode_signature_list(filled)] == [bytes([number]) for number in range(10)]
+
+
+@pytest.mark.parametrize("batch", [{"batch_num": 1}, {"batch_size": 1}, {"batch_num": 2, "batch_size": 1}])
+def test_half_a_batch_is_none(batch: dict[str, int]) -> None:
+    with pytest.raises(ExportInvalid) as refusal:
+        decode_export(HEADER + TemporaryExposureKeyExport(**batch).SerializeToString())
+    assert refusal.value.reason == "batch"
+
+
+def test_a_window_ends_in_the_year_9999_at_the_latest() -> None:
+    last = 253_402_300_799
+    window = TemporaryExposureKeyExport(start_timestamp=last, end_timestamp=last)
+    assert decode_export(HEADER + window.SerializeToString()).end_timestamp == last
+    window.end_timestamp += 1
+    with pytest.raises(ExportInvalid):
+        decode_export(HEADER + window.SerializeToString())
 
 
 def test_published_vectors(shared: Path) -> None:
