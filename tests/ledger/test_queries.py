@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from tests.builders import NOON, Story, day_key
 from tests.publication.press import PROMPT, public, step
@@ -9,15 +10,19 @@ from tocsin.ledger.queries import (
     Standing,
     changes,
     first_day,
+    is_whole,
     live_rows,
+    secrets_needed_until,
     sequence_since,
     spent_cards,
     standing,
     standing_objections,
     waiting,
 )
-from tocsin.model.events import Target
-from tocsin.model.times import DAY_SECONDS, EMBARGO_SECONDS, Day, day_of, day_start
+from tocsin.model.events import Draft, Move, Published, Target
+from tocsin.model.times import DAY_SECONDS, EMBARGO_SECONDS, QUARTER_SECONDS, Day, Instant, day_of, day_start
+from tocsin.publication.plan import plan
+from tocsin.rules.issuance import BatchRequest, issue_batch
 
 
 @pytest.fixture
@@ -70,6 +75,20 @@ def test_what_waits(story: Story) -> None:
     assert waiting(story.ledger, at, Day(day_of(NOON) + 1)).reports == 0, "what expired waits no more"
 
 
+def test_a_key_that_was_public_too_early_still_waits_for_its_embargo(story: Story) -> None:
+    """No plan of ours lets it out; a journal may hold a version that another program decided."""
+    sequence = story.report("a", [day_key("today", 0)], story.card(1, 0))
+    story.wait()
+    draft = plan(story.ledger, story.policy, story.now, 1, ())
+    assert draft is not None and isinstance(draft.body, Published) and draft.body.entering == ()
+    story.append(Draft(replace(draft.body, entering=(Move(sequence, 1, 1),)), draft.claims))
+    objection = story.rollback(sequence)
+    step(story, files=())
+    story.reinstate(objection)
+    tonight = day_start(day_of(NOON) + 1) + EMBARGO_SECONDS
+    assert [len(waiting(story.ledger, tonight + late, Day(0)).returning) for late in (-1, 0)] == [0, 1]
+
+
 def test_nothing_waits(story: Story) -> None:
     queue = waiting(story.ledger, NOON, Day(0))
     assert (queue.reports, queue.oldest_release_at) == (0, None)
@@ -99,6 +118,36 @@ def test_changes_say_removals_as_they_were_published(story: Story) -> None:
     assert np.sort(told.removals).tobytes() == np.sort(before).tobytes() and len(told.additions) == 0
     assert len(changes(story.ledger, 2, Day(0)).removals) == 0, "phones at version 2 know it"
     assert len(changes(story.ledger, 0, Day(0)).removals) == 2, "present at some version of the window"
+
+
+MIDNIGHT = day_start(day_of(NOON) + 1)
+
+
+@pytest.mark.parametrize(
+    ("received_at", "days_later", "whole"),
+    [(NOON, 15, False), (NOON, 16, True), (MIDNIGHT, 16, False), (MIDNIGHT - 900, 16, True)],
+)
+def test_a_version_is_whole_while_no_erased_report_may_have_a_live_key(
+    received_at: Instant, days_later: int, whole: bool
+) -> None:
+    """A report's youngest key may end on the day after its own. First days: 14 days before."""
+    story = Story(PROMPT, received_at)
+    story.batch()
+    report(story, "a", 0)
+    step(story, days_later * DAY_SECONDS - (received_at - NOON), files=())
+    assert is_whole(story.ledger)
+    story.erase(day_of(received_at))
+    assert is_whole(story.ledger) == whole
+
+
+def test_a_secret_is_needed_until_the_last_life_of_its_period_ends(story: Story) -> None:
+    quarter = NOON // QUARTER_SECONDS
+    for period, end in ((2, quarter + 5), (2, quarter + 9), (2, quarter + 7), (0, quarter + 1)):
+        request = BatchRequest(1, 1, period, valid_until=end)
+        story.append(issue_batch(story.ledger, request, story.policy, story.now, story.by()))
+    needed = secrets_needed_until(story.ledger)
+    assert list(needed) == [0, 1, 2]
+    assert (needed[0], needed[2]) == (NOON + 900, NOON + 9 * 900)
 
 
 def test_cards_that_were_used(story: Story) -> None:
