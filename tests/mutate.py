@@ -21,7 +21,12 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name
 TESTS: Final = {
     "codes": ["tests/codes", "tests/vectors"],
     "formats": ["tests/formats", "tests/vectors"],
-    "ledger": ["tests/ledger", "tests/publication/test_laws.py", "tests/publication/test_plan.py"],
+    "ledger": [
+        "tests/ledger",
+        "tests/rules/test_ownership.py",
+        "tests/publication/test_laws.py",
+        "tests/publication/test_plan.py",
+    ],
     "model": ["tests/model", "tests/vectors", "tests/service/test_settings.py"],
     "rules": ["tests/rules"],
 }

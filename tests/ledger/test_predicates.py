@@ -1,7 +1,7 @@
 """What a target covers: asked of one code, and of all reports at once."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.builders import NOON, Story, day_key, report_call
@@ -21,11 +21,11 @@ from tocsin.model.times import QUARTER_SECONDS, Instant
 from tocsin.rules import suspension
 
 TARGETS = st.one_of(
-    st.builds(Target, provider=st.integers(1, 3)),
-    st.builds(Target, batch=st.integers(1, 3)),
+    st.builds(Target, provider=st.integers(0, 3)),
+    st.builds(Target, batch=st.integers(0, 3)),
     st.builds(
         lambda batch, first, length: Target(batch=batch, first=first, last=first + length),
-        st.integers(1, 3),
+        st.integers(0, 3),
         st.integers(0, 5),
         st.integers(0, 3),
     ),
@@ -55,6 +55,9 @@ def origins(ledger: Ledger) -> list[tuple[int, int, int, int]]:
 
 
 @given(TARGETS, st.integers(0, 30))
+@example(Target(provider=0), 0)
+@example(Target(batch=0), 0)
+@example(Target(batch=0, first=0, last=0), 0)
 def test_one_code_and_all_reports_are_told_alike(target: Target, since: int) -> None:
     expected = [
         sequence >= since and covers(target, batch, serial, provider)
@@ -86,6 +89,8 @@ def test_revocations_that_stand() -> None:
     assert standing(3, 0, 2, next_one) == 2
     assert standing(2, 0, 2, first - 1) == 0, "from then on"
     assert standing(3, 0, 2, first - 1) == 1, "back to an instant"
+    since = int(story.ledger.reports["sequence"][0])
+    assert [standing(3, 0, 2, sequence) for sequence in (since - 1, since)] == [0, 1]
     story.reinstate(second)
     assert standing(2, 0, 2, next_one) == 1
     story.reinstate(first)

@@ -16,11 +16,9 @@ NO_SERIAL: Final = -1
 
 def covers(target: Target, batch: int, serial: int, provider: int) -> bool:
     """Whether `target` names the code with this batch, serial and provider. Nothing names a report without a code."""
-    if batch == 0 and provider == 0:
-        return False
     if target.provider is not None:
-        return target.provider == provider
-    if target.batch != batch:
+        return target.provider == provider != 0
+    if not target.batch == batch != 0:
         return False
     return target.first is None or target.last is None or target.first <= serial <= target.last
 
