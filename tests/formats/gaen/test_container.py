@@ -132,6 +132,29 @@ def test_small_members_may_be_as_compressible_as_they_like() -> None:
 ZIP = zip_with()
 
 
+@pytest.mark.parametrize("behind", range(22))
+def test_an_end_record_that_stands_alone_or_is_cut_short(behind: int) -> None:
+    """Shorter than the record itself: counting back from its end would lead before the first byte."""
+    assert reason(ZIP[-22:][: 22 - behind]) in ("no_zip", "zip_trailer", "zip_directory")
+
+
+def test_a_trailer_is_told_from_what_is_no_zip() -> None:
+    """A comment has 65,535 bytes at most."""
+    assert reason(ZIP + bytes(65_535)) == "zip_trailer"
+    assert reason(ZIP + bytes(65_536)) == "no_zip"
+
+
+@pytest.mark.parametrize("members", [16, 17])
+def test_sixteen_members_are_looked_at_and_no_more(members: int) -> None:
+    data = write_members({f"{number}": b"" for number in range(members)})
+    if members == 16:
+        assert len(read_members(data, AnyName())) == 16
+        return
+    with pytest.raises(ExportInvalid) as refusal:
+        read_members(data, AnyName())
+    assert refusal.value.reason == "member_count"
+
+
 @pytest.mark.parametrize("data", [ZIP, ZIP[:-5], b"PK", b"junk" + ZIP, b"junk" + ZIP + bytes(65_535)])
 def test_what_is_meant_to_be_a_zip(data: bytes) -> None:
     assert seems_zip(data)

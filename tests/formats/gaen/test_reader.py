@@ -220,6 +220,47 @@ def test_half_a_batch_is_none(batch: dict[str, int]) -> None:
     assert refusal.value.reason == "batch"
 
 
+A_KEY = bytes.fromhex("0a10" + "07" * 16 + "18c0d7a101")
+KEY, REVISED_KEY = (bytes([field << 3 | 2, len(A_KEY)]) + A_KEY for field in (7, 8))
+INFO, OTHER = b"\x32\0", b"\x78\0"
+FLOODS = {
+    "ten infos": (INFO * 10, None),
+    "eleven infos": (INFO * 11, "info_count"),
+    "three keys": (KEY * 2 + REVISED_KEY, None),
+    "four keys": (KEY * 4, "key_count"),
+    "four revised keys": (REVISED_KEY * 4, "key_count"),
+    "four of both": (KEY * 2 + REVISED_KEY * 2, "key_count"),
+    "five others": (OTHER * 5, None),
+    "six others": (OTHER * 6, "field_count"),
+    "as many of each": (INFO * 10 + KEY * 3 + OTHER * 5, None),
+}
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_each_flood_has_its_own_limit_and_reaches_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With small limits: the true ones would take a second each."""
+    monkeypatch.setattr("tocsin.formats.gaen.reader.MAX_KEYS", 3)
+    monkeypatch.setattr("tocsin.formats.gaen.reader.MAX_OTHER_FIELDS", 5)
+    data, reason = FLOODS[name]
+    try:
+        decode_export(HEADER + data)
+    except ExportInvalid as refusal:
+        assert refusal.reason == reason
+    else:
+        assert reason is None
+
+
+@pytest.mark.parametrize(("length", "good"), [(256, True), (257, False)])
+def test_a_text_has_256_characters_at_most(length: int, good: bool) -> None:
+    data = HEADER + TemporaryExposureKeyExport(region="ü" * length).SerializeToString()
+    if good:
+        assert decode_export(data).region == "ü" * length
+        return
+    with pytest.raises(ExportInvalid) as refusal:
+        decode_export(data)
+    assert refusal.value.reason == "text_length"
+
+
 def test_a_window_ends_in_the_year_9999_at_the_latest() -> None:
     last = 253_402_300_799
     window = TemporaryExposureKeyExport(start_timestamp=last, end_timestamp=last)
