@@ -12,7 +12,7 @@ from contextlib import suppress
 from cyclopts import App, CycloptsError, Group, Parameter
 
 from tocsin.cli.misunderstood import EmptyWord, refuse_empty_words, sentence
-from tocsin.cli.terminal import Terminal
+from tocsin.cli.terminal import Terminal, help_console
 from tocsin.model.errors import Refused, TocsinError
 from tocsin.model.ports import Clock
 
@@ -118,6 +118,7 @@ def _app(asked_for: str) -> App:
         help_format="markdown",
         default_parameter=Parameter(negative="", show_default=_unless_off),
         result_action="return_value",
+        console=help_console(),
     )
     for option in ("--help", "--version"):
         app[option].group = _OPTIONS

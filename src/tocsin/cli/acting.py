@@ -4,7 +4,7 @@ import os
 import pwd
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -17,7 +17,7 @@ from tocsin.cli.repeating import Acted, done_before
 from tocsin.cli.terminal import Terminal
 from tocsin.journal.port import ClaimTaken
 from tocsin.ledger.state import Ledger
-from tocsin.model.errors import Refused
+from tocsin.model.errors import Refused, Unavailable
 from tocsin.model.events import Body, Draft, Event
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
@@ -135,13 +135,27 @@ def rehearse(deployment: Deployment, options: ActOptions, why: str, decide: Deci
 
 
 def run(terminal: Terminal, options: ActOptions, why: str, decide: Decide, tell: Tell) -> None:
-    """A whole command that is one act: rehearsed or recorded, then told to a person or a program."""
+    """A whole command that is one act: rehearsed or recorded, then told to a person or a program.
+
+    Raises `Unavailable` with the request ID where the output takes no more: of some acts it is all that there is.
+    """
+    options = replace(options, request_id=read_request_id(options.request_id).hex())
     with opened(options.data, terminal.clock) as deployment:
         if options.dry_run:
             _tell_rehearsal(terminal, options, rehearse(deployment, options, why, decide))
             return
         acted = act(deployment, options, why, decide)
         outcome = tell(deployment, acted)
+    try:
+        _tell_act(terminal, options, acted, outcome)
+    except OSError as error:
+        raise Unavailable(
+            f"Event {acted.event.sequence} is recorded, and could not be told: {os.strerror(error.errno or 0)}."
+            f" The same command with --request-id {options.request_id} tells it again."
+        ) from None
+
+
+def _tell_act(terminal: Terminal, options: ActOptions, acted: Acted, outcome: Outcome) -> None:
     if options.json:
         head = {"dry_run": False, "repeated": acted.repeated, "sequence": acted.event.sequence}
         terminal.json({**head, **as_json(acted.event.body), **outcome.fields})

@@ -15,6 +15,8 @@ from rich.text import Text
 
 from tocsin.model.ports import Clock
 
+NARROWEST, WIDEST = 20, 240
+"""Columns within which lines are wrapped."""
 _SHOWN: Final = 300
 """Characters shown of a long warning at either end: a word that is echoed may be of any length."""
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
@@ -117,9 +119,19 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'es' if noun.endswith('ch') else 's'}"
 
 
+def help_console() -> Console:
+    """Where help is printed."""
+    return Console(width=_width())
+
+
 def _console() -> Console:
     """Made anew each time, so that it writes to the stream of the moment."""
-    return Console(markup=False, highlight=False, emoji=False)
+    return Console(markup=False, highlight=False, emoji=False, width=_width())
+
+
+def _width() -> int:
+    """The terminal's width, within reason: `COLUMNS` may be anything."""
+    return max(NARROWEST, min(Console().width, WIDEST))
 
 
 def _wrapped(paragraph: str, width: int, indent: int = 0) -> str:
@@ -132,5 +144,6 @@ def _wrapped(paragraph: str, width: int, indent: int = 0) -> str:
     )
 
 
-def _write(stream: TextIO, text: str) -> None:
-    print(text, file=stream, flush=True)
+def _write(stream: TextIO | None, text: str) -> None:
+    if stream is not None:  # a stream that was closed from the start; `print` would take the other one
+        print(text, file=stream, flush=True)
