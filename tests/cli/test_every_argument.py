@@ -78,6 +78,8 @@ def needed(run: Run, site: Site, trust: Path, tmp_path: Path) -> dict[str, list[
         "PROVIDER": ["1"],
         "BATCH": ["2"],
         "OBJECTION": ["6"],
+        "ID": ["310"],
+        "VERSION": ["v2"],
         "CODE": [site.cards[1]],
         "FILE": [str(trust)],
         "--region": ["--region", "xx"],
