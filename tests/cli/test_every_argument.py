@@ -73,8 +73,6 @@ def needed(run: Run, site: Site, trust: Path, tmp_path: Path) -> dict[str, list[
     return {
         "DIR": [str(tmp_path / "made")],
         "NAME": ["Clinic"],
-        "ID": ["310"],
-        "VERSION": ["v2"],
         "PROVIDER": ["1"],
         "BATCH": ["2"],
         "OBJECTION": ["6"],
