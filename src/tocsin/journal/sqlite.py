@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
+from types import NoneType
 from typing import Final, TypeVar
 
 from tocsin.journal.disk import in_memory, sync_folder
@@ -46,6 +47,9 @@ _HOLDER: Final = "SELECT sequence FROM claim WHERE claim = ?"
 _CLAIM_ROWS: Final = "SELECT claim, sequence FROM claim WHERE claim > ? ORDER BY claim LIMIT ?"
 _ADD_EVENT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_CLAIM: Final = "INSERT INTO claim VALUES (?, ?)"
+_TIP_TYPES: Final = (int, bytes, int, int, int)
+_EVENT_TYPES: Final = tuple((int, int, str, bytes, content, bytes, bytes, bytes) for content in (bytes, NoneType))
+_NO_INDEX: Final = "The journal's index of claims is damaged: restore the newest copy."
 _MOVE_TIP: Final = "UPDATE tip SET sequence = ?, digest = ?, recorded_at = ?, beats = ?"
 
 
@@ -98,7 +102,7 @@ class SqliteJournal:
         return self._read(lambda connection: [_holder(connection, claim) for claim in claims])
 
     def claim_rows(self, after: Claim, limit: int) -> list[tuple[Claim, int]]:
-        return self._read(lambda connection: connection.execute(_CLAIM_ROWS, (after, limit)).fetchall())
+        return self._read(lambda connection: _claim_rows(connection, after, limit))
 
     @contextmanager
     def group(self, now: Instant, deadline_seconds: float = DEADLINE_SECONDS) -> Iterator["SqliteGroup"]:
@@ -235,7 +239,7 @@ class SqliteGroup:
 
 def _tip(connection: sqlite3.Connection) -> Tip:
     row = connection.execute(_TIP).fetchone()
-    if row is None:
+    if row is None or _types(row) != _TIP_TYPES:
         raise Invalid("The journal has lost its tip: restore the newest copy.")
     return Tip(*row)
 
@@ -243,9 +247,11 @@ def _tip(connection: sqlite3.Connection) -> Tip:
 def _events(connection: sqlite3.Connection, after: int, limit: int) -> list[StoredEvent]:
     events = []
     for expected, row in enumerate(connection.execute(_READ, (after, limit)), after + 1):
-        sequence, recorded_at, kind, body, content, content_digest, claims, digest = row
-        if sequence != expected:
+        if row[0] != expected:
             raise Broken(expected, "it is missing")
+        if _types(row) not in _EVENT_TYPES:
+            raise Broken(expected, "a field of it is of another type: the file is damaged there")
+        sequence, recorded_at, kind, body, content, content_digest, claims, digest = row
         try:
             split = split_claims(claims)
         except Invalid as invalid:
@@ -256,7 +262,21 @@ def _events(connection: sqlite3.Connection, after: int, limit: int) -> list[Stor
 
 def _holder(connection: sqlite3.Connection, claim: Claim) -> int | None:
     row = connection.execute(_HOLDER, (claim,)).fetchone()
+    if row is not None and _types(row) != (int,):
+        raise Invalid(_NO_INDEX)
     return None if row is None else row[0]
+
+
+def _claim_rows(connection: sqlite3.Connection, after: Claim, limit: int) -> list[tuple[Claim, int]]:
+    rows = connection.execute(_CLAIM_ROWS, (after, limit)).fetchall()
+    if any(_types(row) != (bytes, int) for row in rows):
+        raise Invalid(_NO_INDEX)
+    return rows
+
+
+def _types(row: Sequence[object]) -> tuple[type, ...]:
+    """What a row holds: SQLite does not look again whether a damaged one keeps to its table's types."""
+    return tuple(map(type, row))
 
 
 def _insert(connection: sqlite3.Connection, event: StoredEvent) -> None:

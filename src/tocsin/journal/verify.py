@@ -77,20 +77,29 @@ def check_link(previous: Tip, event: StoredEvent) -> None:
 
 def _pages(journal: Evidence, last: int) -> Iterator[list[StoredEvent]]:
     after = 0
-    while after < last and (page := _page(journal, after, min(PAGE_EVENTS, last - after))):
+    while after < last:
+        limit = min(PAGE_EVENTS, last - after)
+        try:
+            page = journal.read(after, limit)
+        except Invalid:
+            yield from _one_by_one(journal, after, limit)
+            return
+        if not page:
+            return
         yield page
         after = page[-1].sequence
 
 
-def _page(journal: Evidence, after: int, limit: int) -> list[StoredEvent]:
-    """As `read`; of a page that can't be read the part that can, so that the first event is named that can't."""
-    try:
-        return journal.read(after, limit)
-    except Invalid as invalid:
-        if limit > 1:
-            return _page(journal, after, limit // 2)
-        why = invalid.why if isinstance(invalid, Broken) else "it can't be read, since the file is damaged there"
-        raise Broken(after + 1, why, after) from None
+def _one_by_one(journal: Evidence, after: int, limit: int) -> Iterator[list[StoredEvent]]:
+    """The events of a page that can't be read as one, as far as they can be; ends by raising `Broken`."""
+    for before in range(after, after + limit):
+        try:
+            page = journal.read(before, 1)
+        except Invalid as invalid:
+            why = invalid.why if isinstance(invalid, Broken) else "it can't be read, since the file is damaged there"
+            raise Broken(before + 1, why, before) from None
+        yield page
+    raise Broken(after + limit, "the file is damaged beside it", after + limit)
 
 
 class _Index:
@@ -139,9 +148,16 @@ class _Index:
 
 
 def _check_end(journal: Evidence, goal: Tip) -> None:
-    """That nothing stands behind the tip. The order of the two reads matters: others may be appending."""
-    beyond = journal.read(goal.sequence, 1)
-    if beyond and journal.tip().sequence < beyond[0].sequence:
+    """That nothing stands behind the tip, reached by the way of a reader. The order of the two reads matters: others
+    may be appending."""
+    try:
+        last = journal.read(max(goal.sequence - 1, 0), 2)
+    except Broken:
+        raise
+    except Invalid:
+        raise Broken(goal.sequence, "the file is damaged right behind it", goal.sequence) from None
+    beyond = [event.sequence for event in last if event.sequence > goal.sequence]
+    if beyond and journal.tip().sequence < beyond[0]:
         raise Broken(goal.sequence + 1, "it stands behind the tip, and was never appended", goal.sequence)
 
 
