@@ -14,11 +14,12 @@ from tocsin.cli.acting import DEFAULT_DATA, Data, Today, opened
 from tocsin.cli.publish import restored_line, version_line
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
-from tocsin.model.errors import Unavailable
+from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.times import day_of
 from tocsin.service.deployment import Deployment
 from tocsin.service.follow import Follower
 from tocsin.service.perform import Performer
+from tocsin.service.prove import Prover
 from tocsin.service.publish import Out
 from tocsin.service.serve import PublisherLoop
 from tocsin.service.trouble import Told
@@ -65,11 +66,23 @@ def serve(
         ) as base_url:
             terminal.line(f"Region {settings.region}, serving on {base_url} (apps are told {settings.base_url})")
             terminal.line(f"A version every {span(settings.policy.step_seconds)}; stop with Ctrl-C.")
+            prover = _prover(deployment, performer, terminal)
+            prover.start()
             loop.start()
             stopped.wait()
             terminal.line("Stopping: what was begun is finished first.")
+            prover.stop()
             loop.stop()
     terminal.line("Stopped.")
+
+
+def _prover(deployment: Deployment, performer: Performer, terminal: Terminal) -> Prover:
+    def found(broken: Invalid) -> None:
+        performer.take_no_more(str(broken))
+        with suppress(OSError, ValueError):  # a terminal that is gone
+            terminal.warn(f"from now on calls are answered 503: {broken}")
+
+    return Prover(deployment.journal, found)
 
 
 def _read(deployment: Deployment, terminal: Terminal) -> Performer:

@@ -4,7 +4,7 @@ What it can't see is a whole journal that someone wrote anew, every digest recom
 what has been published.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from tocsin.journal.encoding import StoredEvent, digest_of_content, event_digest, sorted_claims
@@ -26,16 +26,17 @@ class Evidence(Protocol):
     def claim_rows(self, after: Claim, limit: int) -> list[tuple[Claim, int]]: ...
 
 
-def verify(journal: Evidence) -> Tip:
+def verify(journal: Evidence, before_each_page: Callable[[], None] = lambda: None) -> Tip:
     """The tip up to which all is proven; what is appended meanwhile is left for the next time.
 
     Reads everything once, in pages. Raises `Broken` with the first sequence that is not right; the chain of the events
-    comes first, since the index of their claims could be made again from them.
+    comes first, since the index of their claims could be made again from them. What `before_each_page` raises ends it.
     """
     goal = journal.tip()
-    index = _Index(journal)
+    index = _Index(journal, before_each_page)
     tip = Tip()
     for page in _pages(journal, goal.sequence):
+        before_each_page()
         for event in page:
             check_link(tip, event)
             tip = tip.moved_to(event)
@@ -105,8 +106,9 @@ def _one_by_one(journal: Evidence, after: int, limit: int) -> Iterator[list[Stor
 class _Index:
     """The index of claims, held against the events that make them. What is wrong with it is told at the end."""
 
-    def __init__(self, journal: Evidence) -> None:
+    def __init__(self, journal: Evidence, before_each_page: Callable[[], None]) -> None:
         self._journal = journal
+        self._before_each_page = before_each_page
         self._claims = 0
         self._fault: tuple[int, str] | None = None
 
@@ -139,7 +141,7 @@ class _Index:
     def _foreign(self, goal: Tip) -> tuple[int, str] | None:
         rows = 0
         furthest = 0
-        for _, sequence in _claim_rows(self._journal):
+        for _, sequence in _claim_rows(self._journal, self._before_each_page):
             rows += sequence <= goal.sequence
             furthest = max(furthest, sequence)
         if rows == self._claims and furthest <= self._journal.tip().sequence:
@@ -171,8 +173,9 @@ def _first_foreign(journal: Evidence) -> int:
     return min(foreign, default=0)
 
 
-def _claim_rows(journal: Evidence) -> Iterator[tuple[Claim, int]]:
+def _claim_rows(journal: Evidence, before_each_page: Callable[[], None] = lambda: None) -> Iterator[tuple[Claim, int]]:
     after = Claim(b"")
     while rows := journal.claim_rows(after, PAGE_CLAIMS):
+        before_each_page()
         yield from rows
         after = rows[-1][0]

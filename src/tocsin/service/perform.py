@@ -49,6 +49,7 @@ class Performer:
         self._clock = clock
         self._policy = policy
         self._follower = Follower(keys)
+        self._closed: str | None = None
 
     @property
     def ledger(self) -> Ledger:
@@ -63,12 +64,18 @@ class Performer:
         """Reads what other processes have appended."""
         self._follower.catch_up(self._journal.read)
 
+    def take_no_more(self, why: str) -> None:
+        """Every call from now on is answered as if the journal were away. May be called from any thread."""
+        self._closed = why
+
     def answer(self, arrivals: Sequence[Arrival]) -> list[bytes]:
         """The 1,024-byte answers to these calls, one each, in order. All they rest on is durable when this returns.
 
         Every call waits for the same sync, whatever it is: refusals and decoys differ in nothing that waits. Raises
         `Unavailable` if the journal is away; then none of them is stored, and each may be repeated.
         """
+        if self._closed is not None:
+            raise Unavailable(self._closed)
         with self._group(max(arrival.received_at for arrival in arrivals)) as (group, _):
             self._refuse_missing_secrets(arrivals)
             answers = [self._answer(group, arrival) for arrival in arrivals]

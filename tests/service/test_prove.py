@@ -1,0 +1,69 @@
+"""The proof beside a running server: an index that has lost a claim is found, and no call is taken any more."""
+
+import sqlite3
+import threading
+from contextlib import closing
+
+import pytest
+
+from tests.sites import Site, report
+from tocsin.journal.port import Broken
+from tocsin.journal.verify import verify
+from tocsin.model.errors import Invalid, Unavailable
+from tocsin.service.prove import Prover
+
+
+def test_a_whole_journal_says_nothing(site: Site) -> None:
+    found: list[Invalid] = []
+    site.report("ada", 0)
+    prover = Prover(site.deployment.journal, found.append)
+    prover.start()
+    prover._thread.join()
+    prover.stop()
+    assert found == []
+
+
+def test_a_lost_claim_closes_the_door_before_a_code_is_used_twice(site: Site) -> None:
+    site.report("ada", 0)
+    with closing(sqlite3.connect(site.deployment.folders.journal)) as shell:
+        shell.execute("DELETE FROM claim WHERE sequence = 5 AND substr(claim, 1, 1) = x'03'")
+        shell.commit()
+    found: list[Invalid] = []
+
+    def close(broken: Invalid) -> None:
+        found.append(broken)
+        site.performer.take_no_more(str(broken))
+
+    prover = Prover(site.deployment.journal, close)
+    prover.start()
+    prover._thread.join()
+    [broken] = found
+    assert isinstance(broken, Broken) and (broken.sequence, broken.proven) == (5, 5)
+    with pytest.raises(Unavailable, match="restore the newest copy"):
+        site.answer(report("bob", site.cards[0], 1, site.clock.now()).body)
+
+
+def test_a_server_that_stops_does_not_wait_for_the_proof(site: Site) -> None:
+    reads = threading.Event()
+
+    class Endless:
+        """A journal that never comes to an end."""
+
+        def __init__(self) -> None:
+            self.tip = site.deployment.journal.tip
+            self.holders = site.deployment.journal.holders
+
+        def claim_rows(self, after: bytes, limit: int) -> list[tuple[bytes, int]]:
+            reads.set()
+            return [(b"0" * 33, 1)]
+
+        def read(self, after: int, limit: int = 1) -> object:
+            return site.deployment.journal.read(after, limit)
+
+    found: list[Invalid] = []
+    prover = Prover(Endless(), found.append)  # type: ignore[arg-type]
+    prover.start()
+    assert reads.wait(30)
+    prover.stop()
+    assert found == []
+    assert verify(site.deployment.journal).sequence == site.deployment.journal.tip().sequence
