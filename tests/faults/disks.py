@@ -1,5 +1,6 @@
 """Disks of a test's own: small ones that fill up, and ones that turn read-only. Needs the right to mount."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,15 @@ class Disk:
     def writable(self) -> None:
         _run("mount", "-o", "remount,rw", str(self.place))
 
+    def detach_read_only(self) -> None:
+        """Lays the same folder over itself, read-only: also where files are open for writing."""
+        _run("mount", "--bind", str(self.place), str(self.place))
+        _run("mount", "-o", "remount,bind,ro", str(self.place))
+
+    def attach(self) -> None:
+        """Takes that away again."""
+        _run("umount", str(self.place))
+
 
 @contextmanager
 def disk(place: Path, kilobytes: int) -> Iterator[Disk]:
@@ -58,7 +68,8 @@ def disk(place: Path, kilobytes: int) -> Iterator[Disk]:
         _run("cp", "-a", f"{before}/.", str(place))
         yield Disk(place)
     finally:
-        _run("umount", "--lazy", str(place))
+        while os.path.ismount(place):  # one over the other, if a test ended too early
+            _run("umount", "--lazy", str(place))
         place.rmdir()
         before.rename(place)
 

@@ -1,21 +1,35 @@
 """A disk without room, under each part of a deployment: clear words, nothing acknowledged lost, and on by itself."""
 
+import http.client
 import os
+import queue
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.faults.disks import disk
 from tests.service.test_founding import SETTINGS
-from tests.sites import FixedClock
+from tests.sites import FixedClock, Site, report
+from tocsin.cli import main
 from tocsin.cli.phone import Phone
 from tocsin.client.calls import make_report
-from tocsin.model.calls import SentKey
+from tocsin.formats.wire import decode_answer, decode_call
+from tocsin.journal.verify import verify
+from tocsin.model.calls import ReportCall, SentKey, Verdict
+from tocsin.model.claims import report_id
 from tocsin.model.errors import Unavailable
-from tocsin.model.times import DAY_SECONDS, day_of
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
+from tocsin.service.clock import SystemClock
 from tocsin.service.deployment import Deployment
 from tocsin.service.founding import found
 from tocsin.service.key_folder import KeyFolder
+from tocsin.web.problems import Problem
 
 pytestmark = pytest.mark.faults
 
@@ -75,3 +89,185 @@ def test_a_phone(tmp_path: Path) -> None:
         small.free()
         phone.keep_report(second)
         assert phone.require_report()[1] == second
+
+
+class Served:
+    """`tocsin serve` as a process, and a phone that posts to it."""
+
+    def __init__(self, top: Path) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tocsin", "serve", "--data", str(top), "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+        self._port = int(self.says("http://127.0.0.1:").partition("http://127.0.0.1:")[2].split()[0])
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
+
+    def says(self, words: str) -> str:
+        """The next line with these words in it; what comes before is passed over."""
+        while True:
+            line = self._lines.get(timeout=60)
+            if words in line:
+                return line
+
+    def post(self, body: bytes) -> tuple[int, bytes]:
+        """Status and body of the answer."""
+        return self._ask("POST", "/v1/reports", body)
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        return self._ask("GET", path, None)
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)
+        with closing(connection):
+            connection.request(method, path, body, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+
+
+@contextmanager
+def served(top: Path) -> Iterator[Served]:
+    server = Served(top)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def founded(top: Path, cards: int) -> list[str]:
+    """A deployment at the present moment; its cards."""
+    site = Site(top, FixedClock(SystemClock().now()), cards=cards)
+    site.deployment.close()
+    return site.cards
+
+
+def lost(top: Path, taken: list[bytes]) -> int:
+    """Reports that were acknowledged and are not in the journal, which is whole."""
+    with closing(Deployment(top, SystemClock())) as deployment:
+        verify(deployment.journal)
+        performer = deployment.performer()
+        performer.catch_up()
+        calls = [decode_call(body) for body in taken]
+        return sum(
+            not isinstance(call, ReportCall) or report_id(call.tracking_id) not in performer.ledger.report_by_id
+            for call in calls
+        )
+
+
+def test_the_journal_of_a_running_server(tmp_path: Path) -> None:
+    """Case 51. Full again and again while reports come, also while the log is written back into the database.
+
+    Every answer is a receipt or the known 503; nothing acknowledged is lost; with room the same calls are taken, by the
+    same process. Public files are served all the while.
+    """
+    top = tmp_path / "site"
+    cards = founded(top, 240)
+    now = SystemClock().now()
+    bodies = [report(f"phone {serial}", card, 14, now).body for serial, card in enumerate(cards)]
+    taken: list[bytes] = []
+    with disk(top / "journal", 8_000) as small, served(top) as server:
+        for number, body in enumerate(bodies):
+            if number % 40 == 20:  # room for a few more groups, then none
+                small.fill()
+                os.truncate(small.place / "filler", (small.place / "filler").stat().st_size - (number % 7) * 50_000)
+            status, answer = server.post(body)
+            if status == 503:
+                assert answer == Problem.NOT_NOW.body
+                assert server.get("/trust.json")[0] == 200
+                small.free()
+                status, answer = server.post(body)
+            assert (status, decode_answer(answer).verdict) == (200, Verdict.TAKEN), number
+            taken.append(body)
+            if number % 40 == 39 and (small.place / "filler").exists():
+                small.free()
+        assert "has no room left" in server.says("calls are answered 503")
+        server.kill()
+        small.fill()
+        assert main(["status", "--data", str(top)]) in (0, 1)  # starting on a full disk: words, or all is well
+        small.free()
+        assert lost(top, taken) == 0
+
+
+def test_an_act_on_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    top = tmp_path / "site"
+    founded(top, 10)
+    with disk(top / "journal", 500) as small:
+        small.fill()
+        assert main(["pause", "--data", str(top), "--why", "trial"]) == 1
+        assert "has no room left. Nothing was stored; free some space" in capsys.readouterr().err
+        assert main(["journal", "verify", "--data", str(top)]) == 1
+        assert "has no room left" in capsys.readouterr().err
+        small.free()
+        assert main(["pause", "--data", str(top), "--why", "trial"]) == 0
+        assert main(["journal", "verify", "--data", str(top)]) == 0
+
+
+@pytest.mark.parametrize("kilobytes_free", [0, 1, 3, 5, 9, 20])
+def test_a_release(tmp_path: Path, kilobytes_free: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Wherever the room ends, the head names only what is there; with room the same publisher ends what it began."""
+    clock = FixedClock()
+    site = Site(tmp_path / "site", clock)
+    for serial in range(3):
+        site.report(f"phone {serial}", serial, days=14)
+    with disk(tmp_path / "site" / "bucket", 200) as small:
+        clock.wait(QUARTER_SECONDS)
+        publisher = site.deployment.publisher()
+        publisher.publish()
+        before = released(small.place)
+        site.report("later", 9)
+        clock.wait(QUARTER_SECONDS * 16)
+        small.fill()
+        os.truncate(small.place / "filler", (small.place / "filler").stat().st_size - 1024 * kilobytes_free)
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="free some"):
+                publisher.publish()
+        assert released(small.place) == before
+        assert main(["status", "--data", str(site.top)], clock) == 0
+        assert "has" in capsys.readouterr().out
+        small.free()
+        assert publisher.publish() == 2
+        assert list(small.place.rglob("v1/**/.*")) == []
+    site.deployment.close()
+
+
+def released(bucket: Path) -> bytes:
+    return (bucket / "v1" / "head").read_bytes()
+
+
+def test_files_that_may_grow_no_further(tmp_path: Path) -> None:
+    """RLIMIT_FSIZE: the answer is the known 503, and the journal is whole."""
+    top = tmp_path / "site"
+    site = Site(top, FixedClock())
+    taken = refused = 0
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, hard))
+    try:
+        for serial in range(60):
+            try:
+                site.report(f"phone {serial}", serial)
+                taken += 1
+            except Unavailable as unavailable:
+                assert "Nothing was stored" in str(unavailable)
+                refused += 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert taken and refused
+    for serial in range(taken, 60):
+        site.report(f"phone {serial}", serial)
+    assert site.performer.ledger.reports.count == 60
+    assert verify(site.deployment.journal).sequence == 64
+    site.deployment.close()

@@ -16,6 +16,7 @@ from time import perf_counter, sleep
 from typing import Final
 
 from tocsin.model.errors import Unavailable
+from tocsin.stores.durable import in_words
 
 FIRST_PAUSE_SECONDS: Final = 0.0001
 LONGEST_PAUSE_SECONDS: Final = 0.002
@@ -40,9 +41,9 @@ def turn(journal_path: Path, deadline_seconds: float) -> Iterator[None]:
 def _lock_file(journal_path: Path, suffix: str) -> Iterator[int]:
     try:
         descriptor = os.open(f"{journal_path}{suffix}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError:
+    except OSError as error:
         raise Unavailable(
-            "The journal's folder can't be written: see that it is there, that it is this user's, and mounted writable."
+            f"The journal's folder {journal_path.parent} can't be written: {in_words(error)}. Nothing was stored."
         ) from None
     try:
         yield descriptor
