@@ -169,7 +169,7 @@ def lost(top: Path, taken: list[bytes]) -> int:
 
 
 def test_the_journal_of_a_running_server(tmp_path: Path) -> None:
-    """Case 51. Full again and again while reports come, also while the log is written back into the database.
+    """Full again and again while reports come, also while the log is written back into the database.
 
     Every answer is a receipt or the known 503; nothing acknowledged is lost; with room the same calls are taken, by the
     same process. Public files are served all the while.
@@ -218,7 +218,7 @@ def test_an_act_on_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("kilobytes_free", [0, 1, 3, 5, 9, 20])
 def test_a_release(tmp_path: Path, kilobytes_free: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Wherever the room ends, the head names only what is there; with room the same publisher ends what it began."""
+    """Case 46. Wherever the room ends, the head names only what is there; with room the same publisher ends what it began."""
     clock = FixedClock()
     site = Site(tmp_path / "site", clock)
     for serial in range(3):

@@ -46,6 +46,7 @@ def test_a_whole_bucket_lacks_nothing(made: tuple[Press, Leaf]) -> None:
 
 
 def test_each_file_that_is_damaged_is_named(made: tuple[Press, Leaf]) -> None:
+    """Case 46."""
     press, leaf = made
     for name in sorted(in_force(press, leaf)):
         data = press.bucket.objects[name]
