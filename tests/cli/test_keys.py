@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.cli.conftest import Run
 from tests.sites import FixedClock, Site
-from tocsin.client.trust import parse_trust
+from tocsin.client.trust import GaenKey, parse_trust
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operating" / "gaen-keys.md"
@@ -16,6 +16,17 @@ def _set_infos(data: Path, line: str) -> None:
     path = data / "tocsin.toml"
     text = re.sub(r"^gaen_signature_infos.*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     path.write_text(f"{text.rstrip()}\n{line}\n", encoding="utf-8")
+
+
+def trusted(data: Path) -> tuple[GaenKey, ...]:
+    """The GAEN keys of the trust file, newest first."""
+    return parse_trust((data / "trust.json").read_bytes()).gaen_keys
+
+
+def _pem(out: str) -> str:
+    """The public key that a person can copy from the terminal."""
+    begin, end = "-----BEGIN PUBLIC KEY-----\n", "-----END PUBLIC KEY-----\n"
+    return out[out.index(begin) : out.index(end) + len(end)]
 
 
 def _pass_days(run: Run, site: Site, clock: FixedClock, days: int) -> None:
@@ -33,7 +44,7 @@ def test_the_page_word_for_word(run: Run, site: Site, data: Path, clock: FixedCl
     assert [command.split()[1] for command in commands] == ["announce", "list", "list", "retire"]
     both, alone = settings
     done = run(*commands[0].split())
-    assert done.code == 0 and both in done.out and "BEGIN PUBLIC KEY" in done.out
+    assert done.code == 0 and both in done.out and _pem(done.out) == trusted(data)[0].pem
     _set_infos(data, both)
     done = run(*commands[1].split())
     assert "v2" in done.words and "signs from 2026-02-23 09:00 UTC on" in done.words
@@ -50,8 +61,7 @@ def test_the_page_word_for_word(run: Run, site: Site, data: Path, clock: FixedCl
     _pass_days(run, site, clock, 2)
     assert "not needed: tocsin keys retire" in run(*commands[2].split()).words
     assert run(*commands[3].split()).code == 0
-    trust = parse_trust((data / "trust.json").read_bytes())
-    assert [key.verification_key_version for key in trust.gaen_keys] == ["v2"]
+    assert [key.verification_key_version for key in trusted(data)] == ["v2"]
 
 
 def test_what_is_refused(run: Run, site: Site, data: Path, clock: FixedClock) -> None:

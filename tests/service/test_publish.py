@@ -307,6 +307,24 @@ def test_a_list_that_was_lost_is_made_again(site: Site) -> None:
     assert all(path.exists() for path in lists)
 
 
+def test_the_index_names_no_file_that_is_lost_for_good(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can make it again: the publisher says so, and the index leads to the whole set by the dump."""
+    ours = publisher_of(site)
+    bucket = site.deployment.folders.bucket
+    index = bucket / "v1/utopia/gaen/index.txt"
+    for serial in range(2):
+        site.report(f"phone {serial}", serial)
+        site.clock.wait(FOUR_HOURS)
+        ours.publish()
+    lost, kept = index.read_text().split("\n")
+    (bucket / lost).unlink()
+    monkeypatch.setattr("tocsin.service.publish.put", lambda objects, bucket: frozenset())
+    with pytest.raises(Unavailable, match="can't be made again"):
+        ours.publish()
+    dump, after = index.read_text().split("\n")
+    assert after == kept and dump != lost and (bucket / dump).exists()
+
+
 @pytest.mark.parametrize("how", ["lost", "spoilt", "older"])
 def test_the_index_is_put_right_though_nothing_is_due(site: Site, how: str) -> None:
     """By the next round of the same publisher, and by a new one: a server, or `tocsin publish`."""

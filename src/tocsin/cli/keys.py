@@ -58,7 +58,8 @@ def announce(
         terminal.json({name: getattr(public, name) for name in public.__struct_fields__})
         return
     terminal.line(f"{key_file(info)} is made and announced in {folders.trust}; it signs from {utc(at)} on.")
-    terminal.line(public.pem.rstrip())
+    for line in public.pem.splitlines():
+        terminal.line(line)
     terminal.say(
         "Back up the key folder. Hand the public key to Apple, Google and whoever builds an app: before it signs."
     )

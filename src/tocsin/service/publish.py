@@ -7,6 +7,7 @@ The steps, and what a crash right after each leaves behind:
 3. append `published`, unless a correction overtook the plan (then plan again): a version decided and not out, as in 1
 4. fold it, build, sign, release: as in 1
 5. look through the files in force, and make again what is lost or damaged: what is still to be made, found again
+6. put the conventional index right: a lost or spoilt one, found again
 
 Any number of publishers may run: one of them decides a version, and all of them make the same bytes of it.
 """
@@ -121,8 +122,10 @@ class Publisher:
         self._mend()  # 1
         while self._decide():  # 2 and 3
             self._mend()  # 4
-        self._restore_files()  # 5
-        self._mend_index()
+        try:
+            self._restore_files()  # 5
+        finally:  # also where a file is lost for good: the index must not name it
+            self._mend_index()  # 6
         return self._released().version
 
     def _mend(self) -> None:

@@ -56,6 +56,19 @@ def test_every_combination_of_fields_is_what_the_library_writes(drawn: list[tupl
         assert encode_keys(number, records, np.array(present, np.uint8)) == by_library(field, records, present)
 
 
+@pytest.mark.parametrize("bits", range(64))
+def test_each_of_the_64_combinations_of_fields(bits: int) -> None:
+    """At the edges of what a varint of each length holds, and at every default."""
+    edges = [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152, 268_435_455, 268_435_456, 2**31 - 1]
+    drawn = [
+        (bytes(range(at, at + 16)), start, min(start, 255), at % 6, min(start, 127) * (-1) ** at, min(start, 255))
+        for at, start in enumerate(edges)
+    ]
+    records, present = np.array(drawn, RECORD), [bits] * len(drawn)
+    for number, field in ((7, "keys"), (8, "revised_keys")):
+        assert encode_keys(number, records, np.array(present, np.uint8)) == by_library(field, records, present)
+
+
 def test_more_keys_than_are_encoded_at_a_time() -> None:
     records = np.zeros(20_000, RECORD)
     records["key_data"] = np.arange(40_000, dtype=">u8").view("V16")
