@@ -27,7 +27,10 @@ def _read(method: str, url: str, most_bytes: int, *, headers: dict[str, str], co
     try:
         with httpx.stream(method, url, headers=headers, content=content, timeout=TIMEOUT_SECONDS) as response:
             if response.status_code == httpx.codes.NOT_FOUND:
-                raise Unavailable("The server has no such file: perhaps its first version is not out yet.")
+                raise Unavailable(
+                    "The server has no such file: perhaps its first version is not out yet; one is made each"
+                    " quarter-hour."
+                )
             if response.status_code != httpx.codes.OK:
                 raise Unavailable(f"The server answered {response.status_code}: try again later.")
             data = bytearray()
