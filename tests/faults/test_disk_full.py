@@ -218,7 +218,7 @@ def test_an_act_on_a_full_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 @pytest.mark.parametrize("kilobytes_free", [0, 1, 3, 5, 9, 20])
 def test_a_release(tmp_path: Path, kilobytes_free: int, capsys: pytest.CaptureFixture[str]) -> None:
-    """Case 46. Wherever the room ends, the head names only what is there; with room the same publisher ends what it began."""
+    """Case 46. Wherever the room ends, the head names only what is there; with room the same one ends what it began."""
     clock = FixedClock()
     site = Site(tmp_path / "site", clock)
     for serial in range(3):
