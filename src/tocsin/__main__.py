@@ -1,8 +1,28 @@
-"""`python -m tocsin`: the same as the command `tocsin`."""
+"""The entry, as the command `tocsin` and as `python -m tocsin`."""
 
+import signal
 import sys
+from typing import NoReturn
 
-from tocsin.cli import main
+
+def run() -> NoReturn:
+    """Runs the command of this process's words, and ends the process with its exit code.
+
+    Ctrl-C while the program is still being loaded, or is at its end, kills it at once, as it does any program: nothing
+    was begun, or all is done, and a traceback would tell nobody anything. In between the command answers for itself.
+    """
+    heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it was started to ignore Ctrl-C
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from tocsin.cli import main
+
+    if heeded:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    code = main()
+    if heeded:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

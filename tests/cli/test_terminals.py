@@ -126,3 +126,17 @@ def test_ctrl_c_ends_a_command_with_code_130_and_nothing_else(
     assert site.deployment.journal.tip() == before
     monkeypatch.undo()
     assert site.deployment.journal.read(before.sequence) == []
+
+
+def test_ctrl_c_while_the_program_is_loaded_is_no_traceback() -> None:
+    program = (
+        "import signal, sys, types\n"
+        "from tocsin import __main__ as entry\n"
+        "class Slow(types.ModuleType):\n"
+        "    def __getattr__(self, name):\n"
+        "        signal.raise_signal(signal.SIGINT)\n"
+        "sys.modules['tocsin.cli'] = Slow('tocsin.cli')\n"
+        "entry.run()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
