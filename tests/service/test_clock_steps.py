@@ -49,6 +49,8 @@ from tocsin.service.serve import PublisherLoop
 HOUR = 3600
 GAEN_STEP = 4 * HOUR
 MIDNIGHT, NOON = day_start(20_501), day_start(20_500) + 12 * HOUR
+PAST_31_BITS = 2**31 - 2**31 % QUARTER_SECONDS + QUARTER_SECONDS
+"""The first quarter-hour that a signed number of 32 bits can't count: 2038-01-19 03:15 UTC."""
 STEPS = [1, 300, 301, 900, HOUR, DAY_SECONDS, 365 * DAY_SECONDS]
 EXPIRING = 2
 """The code batch whose life ends at the edge."""
@@ -187,7 +189,7 @@ def _issue(performer: Performer, request: BatchRequest, name: str) -> None:
 def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """For each edge a deployment that has run for three hours until shortly before it."""
     made = {}
-    for edge in (NOON, MIDNIGHT):
+    for edge in (NOON, MIDNIGHT, PAST_31_BITS):
         clock = FixedClock(edge - 3 * HOUR)
         site = Site(tmp_path_factory.mktemp("site") / str(edge), clock)
         request = BatchRequest(provider=1, count=10, issuing_period=1, valid_until=edge // QUARTER_SECONDS)
@@ -219,6 +221,15 @@ def test_a_clock_that_is_set_and_set_right(
             town = Town(shutil.copytree(templates[edge], tmp_path / str(offset)), machine)
             _story(town, edge + offset, step, restart=restart)
             town.stop()
+
+
+@pytest.mark.parametrize("step", [-300, 1])
+def test_the_year_2038(templates: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    machine = Machine(PAST_31_BITS - 600)
+    machine.put_in(monkeypatch)
+    town = Town(shutil.copytree(templates[PAST_31_BITS], tmp_path / "site"), machine)
+    _story(town, PAST_31_BITS, step, restart=False)
+    town.stop()
 
 
 def _story(town: Town, at: int, step: int, *, restart: bool) -> None:
