@@ -239,6 +239,7 @@ def test_what_a_killed_process_left_is_removed(folder: Path) -> None:
     """A second name of a key: the key would live on under it when its day is erased."""
     for name in (".20500.00ff", ".20507.00ff"):
         os.link(folder / "days" / name.split(".")[1], folder / "days" / name)
+    os.link(folder / "gaen" / "310-v1", folder / "gaen" / ".310-v1.00ff")
     for name in (".20400.00ff", ".20509.00ff"):  # of a day that is over; of a key that another process is making
         (folder / "days" / name).touch(mode=0o600)
     KeyFolder(folder).make_days_ahead(TODAY)

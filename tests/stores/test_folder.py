@@ -1,5 +1,6 @@
 """A bucket that is a local folder: the contract, crashes, disks that say no."""
 
+import fcntl
 import itertools
 import os
 import resource
@@ -208,6 +209,62 @@ def test_what_may_not_be_written_or_read() -> None:
             for folder in ("", "v1", "shut"):
                 (bucket.folder / folder).chmod(0o700)
         assert ran.stdout.count("Permission denied") == 3, ran.stdout + ran.stderr
+
+
+def test_no_link_is_written_through(bucket: FolderBucket, tmp_path: Path) -> None:
+    """Whoever may write into the bucket would else let us write anywhere."""
+    outside = tmp_path.with_name(f"{tmp_path.name} outside")
+    outside.mkdir()
+    (outside / "file").write_text("mine")
+    (bucket.folder / "v1").mkdir()
+    (bucket.folder / "v1" / ".head").symlink_to(outside / "file")  # where the draft would be
+    assert bucket.replace("v1/head", b"one", None)
+    (bucket.folder / "v1" / "object").symlink_to(outside / "new")
+    (bucket.folder / "linked").symlink_to(outside)
+    for name in ("v1/object", "linked/object", "linked/below/object"):
+        assert bucket.read(name) is None and bucket.length(name) is None
+        with pytest.raises(Unavailable, match=r"place of a public file|leads out"):
+            bucket.create(name, b"one")
+    assert [path.name for path in outside.iterdir()] == ["file"] and (outside / "file").read_text() == "mine"
+    assert bucket.strangers(lambda name: name == "v1/head") == ["linked", "v1/object"]
+
+
+def test_the_bucket_itself_may_be_a_link(tmp_path: Path) -> None:
+    """To another disk, say."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "bucket").symlink_to("disk")
+    bucket = FolderBucket(tmp_path / "bucket")
+    assert bucket.create(NAME, b"one") and bucket.read(NAME) == b"one"
+    assert bucket.strangers(lambda name: name == NAME) == []
+
+
+def test_a_pipe_is_not_waited_for(bucket: FolderBucket) -> None:
+    (bucket.folder / "v1").mkdir()
+    os.mkfifo(bucket.folder / "v1" / "head")
+    assert bucket.read("v1/head") is None
+    with pytest.raises(Unavailable, match="place of a public file"):
+        bucket.create("v1/head", b"one")
+    os.mkfifo(bucket.folder / "v1" / ".object")
+    assert bucket.create("v1/object", b"one") and bucket.read("v1/object") == b"one"
+
+
+def test_a_lock_that_is_held_for_too_long(tmp_path: Path) -> None:
+    """By a publisher that stands still: the others say whom to look for, and go on once it is gone."""
+    bucket = FolderBucket(tmp_path, lock_seconds=0.05)
+    bucket.create(NAME, b"one")
+    with (tmp_path / ".lock").open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(Unavailable, match=r"\.lock for too long"):
+            bucket.replace("v1/head", b"one", None)
+        assert bucket.read(NAME) == b"one", "reading needs no turn"
+    assert bucket.replace("v1/head", b"one", None)
+
+
+def test_a_write_that_fails_leaves_no_draft(bucket: FolderBucket) -> None:
+    """Half of it would hold the room that is lacking."""
+    with files_of_at_most(1_000), pytest.raises(Unavailable):
+        bucket.create(NAME, bytes(100_000))
+    assert files(bucket.folder) == {".lock"}
 
 
 def test_a_folder_that_is_a_file(tmp_path: Path) -> None:

@@ -86,13 +86,13 @@ class KeyFolder:
 
         Left alone are drafts of keys that another process may be about to make.
         """
-        names = set(_names(self.folder / "days"))
-        for draft in (name for name in names if name.startswith(".")):
-            day = draft.split(".")[1]
-            if day in names or (day.isdigit() and int(day) < today):
-                path = self.folder / "days" / draft
-                with writing(path):
-                    path.unlink(missing_ok=True)
+        for folder in (self.folder / "days", self.folder / "gaen"):
+            names = set(_names(folder))
+            for draft in (name for name in names if name.startswith(".")):
+                name = draft[1:].rpartition(".")[0]
+                if name in names or (name.isdigit() and int(name) < today):
+                    with writing(folder / draft):
+                        (folder / draft).unlink(missing_ok=True)
 
     def day_key(self, day: Day) -> bytes | None:
         """The 32-byte key of that UTC day, or None if it is not made yet, lost or destroyed."""
