@@ -69,7 +69,7 @@ class Broken(Invalid):
         known = "" if proven is None else f"; its chain holds up to event {proven}"
         super().__init__(
             f"the journal is broken at event {sequence}: {why}{known}. Stop the server, keep the folder as it is,"
-            " and restore the newest copy."
+            " and restore the newest copy of it."
         )
         self.sequence = sequence
         self.why = why
