@@ -254,12 +254,12 @@ def _disk_warnings(disks: tuple[Disk, ...]) -> Iterator[str]:
         if disk.free_bytes is None:
             yield (
                 f"{disk.folder} can't be written: see that it is there, that it is this user's, and that its disk is"
-                " not mounted read-only. Until then nothing is stored in it."
+                f" not mounted read-only. {disk.consequence}"
             )
         else:
             yield (
-                f"The disk of {disk.folder} has {size(disk.free_bytes)} left: free some. When it is full, reports are"
-                " answered 503 and nothing is published; nothing is lost by that, and all goes on once there is room."
+                f"The disk of {disk.folder} has {size(disk.free_bytes)} left: free some. {disk.consequence}"
+                " All goes on by itself once there is room."
             )
 
 

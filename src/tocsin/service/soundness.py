@@ -1,6 +1,7 @@
 """What is wrong with a deployment's folders and files, as far as looking tells. Changes nothing."""
 
 import os
+from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
@@ -30,10 +31,14 @@ class Bucket(Struct, frozen=True):
 
 
 class Disk(Struct, frozen=True):
-    """A part of the deployment whose disk is low or can't be written; `free_bytes` None: it can't be written."""
+    """A part of the deployment whose disk is low or can't be written; `free_bytes` None: it can't be written.
+
+    `consequence`: what does not happen while it can not be written, as a sentence.
+    """
 
     folder: str
     free_bytes: int | None
+    consequence: str
 
 
 def look_at_bucket(deployment: Deployment) -> Bucket:
@@ -54,18 +59,36 @@ def look_at_bucket(deployment: Deployment) -> Bucket:
 
 def look_at_disks(folders: Folders) -> tuple[Disk, ...]:
     """The folders that grow, one for each disk that is low, and all that can't be written."""
-    found: dict[int, Disk] = {}
+    low: dict[int, Disk] = {}
     unwritable = []
-    for folder in (folders.journal.parent, folders.bucket, folders.keys):
-        try:
-            if not os.access(folder, os.W_OK):
-                unwritable.append(Disk(str(folder), None))
-                continue
-            disk, device = os.statvfs(folder), os.stat(folder).st_dev
-        except OSError:
-            unwritable.append(Disk(str(folder), None))
-            continue
-        free = disk.f_bavail * disk.f_frsize
-        if free < min(LOW_SHARE * disk.f_blocks * disk.f_frsize, LOW_BYTES):
-            found.setdefault(device, Disk(str(folder), free))
-    return (*unwritable, *found.values())
+    for folder, consequence in (
+        (
+            folders.journal.parent,
+            "While it can't be written, reports are answered 503 and nothing is published; nothing is lost by it.",
+        ),
+        (folders.bucket, "While it can't be written, no version goes out; reports are taken."),
+        (folders.keys, "While it can't be written, no day keys are made: in a week reports would be answered 503."),
+    ):
+        room = _room(folder)
+        if room is None:
+            unwritable.append(Disk(str(folder), None, consequence))
+        elif room.free_bytes < min(LOW_SHARE * room.size_bytes, LOW_BYTES):
+            low.setdefault(room.device, Disk(str(folder), room.free_bytes, consequence))
+    return (*unwritable, *low.values())
+
+
+class _Room(Struct, frozen=True):
+    device: int
+    free_bytes: int
+    size_bytes: int
+
+
+def _room(folder: Path) -> _Room | None:
+    """What this user may still write there; None where that is nothing for another reason than room."""
+    try:
+        device, disk = os.stat(folder).st_dev, os.statvfs(folder)
+    except OSError:
+        return None
+    if not os.access(folder, os.W_OK):
+        return None
+    return _Room(device, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
