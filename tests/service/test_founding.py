@@ -23,7 +23,7 @@ from tocsin.service import founding
 from tocsin.service.deployment import Deployment, head_verifier
 from tocsin.service.founding import found
 from tocsin.service.key_folder import DAYS_AHEAD, public_pem
-from tocsin.service.settings import Settings, load_settings
+from tocsin.service.settings import Folders, Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65_534
@@ -141,6 +141,23 @@ def test_a_folder_that_may_not_be_written() -> None:
         ran = subprocess.run(trial, cwd=ROOT, capture_output=True, text=True, check=False)
         assert ran.stdout.count("Permission denied") == 2, ran.stdout + ran.stderr
         assert os.listdir(place) == []
+
+
+def test_of_two_that_found_in_one_place_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both found the folder empty; who comes second is refused and takes nothing away."""
+    refuse_held = founding._refuse_held
+
+    def overtaken(folders: Folders) -> None:
+        refuse_held(folders)
+        monkeypatch.setattr(founding, "_refuse_held", refuse_held)
+        found(folders.top, SETTINGS, FixedClock())
+
+    monkeypatch.setattr(founding, "_refuse_held", overtaken)
+    with pytest.raises(Refused, match="another `tocsin init`"):
+        found(tmp_path / "deployment", SETTINGS, FixedClock())
+    deployment = Deployment(tmp_path / "deployment", FixedClock())
+    assert verify(deployment.journal).sequence == 1
+    deployment.close()
 
 
 @pytest.mark.parametrize("fails", ["KeyFolder.create", "sqlite.create", "write_trust", "settings_text"])

@@ -39,11 +39,16 @@ def found(top: Path, settings: Settings, clock: Clock) -> Folders:
         _refuse_held(folders)
     try:
         with writing(top):
-            _fill(folders, settings, now)
+            _claim(folders)
+        try:
+            with writing(top):
+                _fill(folders, settings, now)
+        except BaseException:
+            _take_away(folders)
+            raise
     except BaseException:
-        _take_away(folders)
         if is_new:
-            with suppress(OSError):
+            with suppress(OSError):  # not empty, if it is another's by now
                 top.rmdir()
         raise
     return folders
@@ -62,9 +67,16 @@ def _refuse_held(folders: Folders) -> None:
         raise Refused("not_empty", f"{folders.top} is not empty: a deployment is founded in a folder of its own")
 
 
+def _claim(folders: Folders) -> None:
+    """Makes the first part: of two that found here at the same moment, one is refused, and takes nothing away."""
+    try:
+        folders.journal.parent.mkdir(mode=0o700)
+    except FileExistsError:
+        raise Refused("not_empty", f"{folders.top} is not empty: another `tocsin init` founds in it") from None
+
+
 def _fill(folders: Folders, settings: Settings, now: Instant) -> None:
     keys = KeyFolder.create(folders.keys, day_of(now), settings.policy.gaen_signature_infos)
-    folders.journal.parent.mkdir(mode=0o700)
     folders.bucket.mkdir()
     founded = Founded(settings.region, encode(secrets.token_bytes(DEPLOYMENT_ID_BYTES)))
     journal = sqlite.create(folders.journal, durability=durability(settings))
