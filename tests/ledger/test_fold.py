@@ -11,8 +11,9 @@ from msgspec.structs import replace
 
 from tests.builders import NOON, Story, day_key, key, report_call
 from tests.publication.press import PROMPT, public, step
-from tocsin.ledger.fold import _APPLY, fold, mark, take_back
+from tocsin.ledger.fold import _APPLY, fold, mark, rows_of_moves, take_back
 from tocsin.ledger.key_table import NEVER
+from tocsin.ledger.predicates import covered_reports
 from tocsin.ledger.queries import Standing, live_rows, standing
 from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Invalid
@@ -229,6 +230,22 @@ def test_content_that_is_not_at_hand_is_no_erasure() -> None:
     fold(nulled, without_content(STORY.events[:-1]))
     assert nulled.sealed_days == set()
     assert np.count_nonzero(nulled.reports["erased"]) == nulled.reports.count == 4
+
+
+def test_a_report_without_its_content_is_of_no_card_and_named_by_no_revocation() -> None:
+    """Its origin is erased with its keys; only what names it by its sequence still reaches it."""
+    ledger = Ledger()
+    reported = next(event for event in STORY.events if isinstance(event.body, Reported))
+    fold(ledger, without_content(STORY.events[: reported.sequence]))
+    numbers = ("batch", "serial", "provider", "rows", "objections")
+    assert [int(ledger.reports[name][0]) for name in numbers] == [0] * len(numbers)
+    for target in (Target(provider=1), Target(batch=1), Target(batch=1, first=0, last=99)):
+        assert not covered_reports(ledger, target, 0).any()
+
+
+def test_no_moves_name_no_rows() -> None:
+    rows, types = rows_of_moves(STORY.ledger, (), STORY.events[-1])
+    assert len(rows) == len(types) == 0
 
 
 def test_a_copy_stands_where_the_ledger_stood() -> None:

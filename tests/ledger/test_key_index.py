@@ -1,6 +1,7 @@
 """The index of keys says what a dictionary would say, however the keys come and however they collide."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,6 +44,21 @@ def test_it_grows_and_forgets_nobody() -> None:
     index = KeyIndex(b"secret")
     assert index.first_holders(once, 0).tolist() == list(range(distinct))
     assert index.first_holders(twice, distinct).tolist() == list(range(distinct))[::-1]
+
+
+@pytest.mark.parametrize("at_a_time", [1, 2, 7])
+def test_half_of_the_slots_stay_free_however_few_come_at_a_time(
+    at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a search would never end in a table that is full. Every other key was there before."""
+    monkeypatch.setattr(key_index, "_FIRST_BITS", 3)
+    index, keys = KeyIndex(b"secret"), [(row // 2).to_bytes(16, "big") for row in range(140)]
+    table = records(keys)
+    found: list[int] = []
+    for end in range(at_a_time, len(keys) + 1, at_a_time):
+        found += index.first_holders(table[:end], len(found)).tolist()
+        assert 2 * len(set(found)) <= len(index._slots)
+    assert found == by_dictionary(keys)
 
 
 def test_keys_that_meet_in_one_slot() -> None:
