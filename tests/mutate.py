@@ -14,7 +14,6 @@ from typing import Final
 
 from mutmut.__main__ import cli, collect_source_file_mutation_data
 from mutmut.configuration import config
-from mutmut.state import state
 from mutmut.stats import status_by_exit_code
 from mutmut.utils.format_utils import mangled_name_from_mutant_name
 
@@ -37,6 +36,15 @@ TYPE_CHECK: Final = ["-m", "mypy", "--output", "json", "--config-file=", "--stri
 OF_THE_COPY: Final = ["--no-warn-unused-ignores", "--no-warn-return-any"]
 """What mutmut's switch, not the mutant, would be blamed for."""
 
+COLLECT: Final = """
+import sys
+import pytest
+from mutmut.state import state
+pytest.main(["--collect-only", "-qq", *sys.argv[1:]])
+print(*state()._stats)
+"""
+"""Imports room and tests, and prints last the functions that ran meanwhile, as mutmut names them."""
+
 SURVIVED: Final = 0
 KILLED: Final = 1
 TIMEOUT: Final = 36
@@ -56,14 +64,11 @@ def main(room: str, mutants: list[str]) -> None:
 
 
 def look_again_at_imports(room: str) -> None:
-    """Run all tests of the room, in a process of its own, for each survivor that may have run at import.
-
-    mutmut puts down what runs at import to the first test of all, so a function that runs then only has no other.
-    """
-    tests = [*TESTS[room], f"src/tocsin/{room}"]
+    """Run all tests of the room, in a process of its own, for each survivor in a function that runs at import."""
+    tests = [*config().pytest_add_cli_args, *TESTS[room], f"src/tocsin/{room}"]
+    at_import = in_mutants(["-c", COLLECT, *tests], "stats").stdout.splitlines()[-1].split()
     for data, mutant, exit_code in collect_source_file_mutation_data(mutant_names=[])[0]:
-        reached_by = state().tests_by_mangled_function_name[mangled_name_from_mutant_name(mutant)]
-        if exit_code == SURVIVED and len(reached_by) == 1:
+        if exit_code == SURVIVED and mangled_name_from_mutant_name(mutant) in at_import:
             data.exit_code_by_key[mutant] = verdict(mutant, tests)
             data.save()
             print(f"{mutant}: {status_by_exit_code[data.exit_code_by_key[mutant]]} in a process of its own", flush=True)
@@ -71,14 +76,20 @@ def look_again_at_imports(room: str) -> None:
 
 def verdict(mutant: str, tests: list[str]) -> int:
     """mutmut's number for what a new process says of this mutant."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", *config().pytest_add_cli_args, *tests]
-    paths = os.pathsep.join(str(Path("mutants", part).resolve()) for part in ("src", "."))
-    environment = os.environ | {"MUTANT_UNDER_TEST": mutant, "PYTHONPATH": paths}
     try:
-        done = subprocess.run(command, cwd="mutants", env=environment, capture_output=True, timeout=IMPORT_SECONDS)
+        return min(in_mutants(["-m", "pytest", "-x", "-q", *tests], mutant).returncode, KILLED)
     except subprocess.TimeoutExpired:
         return TIMEOUT
-    return SURVIVED if done.returncode == 0 else KILLED
+
+
+def in_mutants(arguments: list[str], mutant: str) -> subprocess.CompletedProcess[str]:
+    """What Python does in ``mutants/`` with its switch at `mutant`."""
+    paths = os.pathsep.join(str(Path("mutants", part).resolve()) for part in ("src", "."))
+    environment = os.environ | {"MUTANT_UNDER_TEST": mutant, "PYTHONPATH": paths}
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, cwd="mutants", env=environment, capture_output=True, text=True, timeout=IMPORT_SECONDS, check=False
+    )
 
 
 if __name__ == "__main__":

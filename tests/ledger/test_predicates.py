@@ -46,7 +46,9 @@ def reported() -> Story:
     return story
 
 
-STORY = reported()
+@pytest.fixture(scope="module")
+def story() -> Story:
+    return reported()
 
 
 def origins(ledger: Ledger) -> list[tuple[int, int, int, int]]:
@@ -54,16 +56,16 @@ def origins(ledger: Ledger) -> list[tuple[int, int, int, int]]:
     return list(zip(*(ledger.reports[name].tolist() for name in names), strict=True))
 
 
-@given(TARGETS, st.integers(0, 30))
-@example(Target(provider=0), 0)
-@example(Target(batch=0), 0)
-@example(Target(batch=0, first=0, last=0), 0)
-def test_one_code_and_all_reports_are_told_alike(target: Target, since: int) -> None:
+@given(target=TARGETS, since=st.integers(0, 30))
+@example(target=Target(provider=0), since=0)
+@example(target=Target(batch=0), since=0)
+@example(target=Target(batch=0, first=0, last=0), since=0)
+def test_one_code_and_all_reports_are_told_alike(story: Story, target: Target, since: int) -> None:
     expected = [
         sequence >= since and covers(target, batch, serial, provider)
-        for sequence, batch, serial, provider in origins(STORY.ledger)
+        for sequence, batch, serial, provider in origins(story.ledger)
     ]
-    assert covered_reports(STORY.ledger, target, since).tolist() == expected
+    assert covered_reports(story.ledger, target, since).tolist() == expected
     assert not expected[-1], "nothing names a report without a code"
 
 
