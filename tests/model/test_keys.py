@@ -47,6 +47,7 @@ def test_days_ends_and_release_instants(table: list[Key], received_at: int) -> N
     holds = [hold for _, _, _, hold in table]
     assert key_days(records).tolist() == days
     assert key_ends(records).tolist() == ends
+    assert key_days(records).dtype == key_ends(records).dtype == np.int64
     assert [unheld_release(received_at, end) for end in ends] == free
     assert release_instants(records, received_at, np.array(holds, "u1")).tolist() == [
         instant + hold * 900 for instant, hold in zip(free, holds, strict=True)
@@ -72,6 +73,7 @@ def test_rows_are_taken_whole_by_number_and_by_flag(table: list[Key], data: st.D
 
 
 @given(keys)
+@example([(b"\1" * 16, 1, 1, 0), (b"\1" * 16, 2, 1, 0)])
 def test_order_and_repetition_are_seen_by_all_their_bytes(table: list[Key]) -> None:
     records = records_of(table)
     data = [key[0] for key in table]

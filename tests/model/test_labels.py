@@ -40,3 +40,4 @@ def test_labelled_hash_is_sha256_behind_the_prefix(label: str, data: bytes) -> N
 def test_derive_is_hkdf_without_salt(label: str, secret: bytes, context: bytes) -> None:
     other = HKDF(algorithm=SHA256(), length=32, salt=None, info=prefix(label) + context)
     assert derive(secret, label, context) == other.derive(secret)
+    assert derive(secret, label) == derive(secret, label, b"")
