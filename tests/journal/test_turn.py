@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tocsin.journal.turn import turn
+from tocsin.journal.turn import reached, turn
 from tocsin.model.errors import Unavailable
 
 
@@ -60,3 +60,14 @@ def test_who_comes_back_at_once_does_not_overtake_who_waits(tmp_path: Path) -> N
         order.append("who came back")
     waiter.join()
     assert order == ["who waited", "who came back"]
+
+
+def test_what_was_reached_is_remembered(tmp_path: Path) -> None:
+    assert reached(tmp_path / "j") == 0
+    for sequence in (7, 2**63 - 1, 7):
+        with turn(tmp_path / "j", 1) as mine:
+            assert reached(tmp_path / "j") in (0, 7, 2**63 - 1)
+            mine.reached(sequence)
+        assert reached(tmp_path / "j") == sequence
+    (tmp_path / "j-turn").write_bytes(b"garbage")
+    assert reached(tmp_path / "j") == 0, "no proof of anything"

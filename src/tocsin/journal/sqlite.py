@@ -27,7 +27,7 @@ from tocsin.journal.port import (
     refuse_lag,
 )
 from tocsin.journal.sqlite_connection import FOREIGN, Translated, connect, create_file, file_identity, in_our_words
-from tocsin.journal.turn import turn
+from tocsin.journal.turn import reached, turn
 from tocsin.journal.verify import check_link
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Invalid, Unavailable
@@ -90,7 +90,18 @@ class SqliteJournal:
         self._identity = file_identity(path)
         self._translated = Translated(path)
         self._connections: dict[tuple[int, int, str], sqlite3.Connection] = {}
-        self.tip()
+        self._refuse_set_back()
+
+    def _refuse_set_back(self) -> None:
+        """Raises `Invalid` if the journal ends before what was acknowledged from it."""
+        stored = reached(self._path)  # first: others may be appending
+        ends = self.tip().sequence
+        if ends < stored:
+            raise Invalid(
+                f"{self._path} ends at event {ends}, and event {stored} was stored in it: its log,"
+                f" {self._path.name}-wal, is gone, or an older copy was put in its place. Restore the newest copy of"
+                f" the whole folder. Only if there is none, remove {self._path}-turn to go on without what is lost."
+            )
 
     def tip(self) -> Tip:
         return self._read(_tip)
@@ -106,16 +117,24 @@ class SqliteJournal:
 
     @contextmanager
     def group(self, now: Instant, deadline_seconds: float = DEADLINE_SECONDS) -> Iterator["SqliteGroup"]:
-        with turn(self._path, deadline_seconds), self._transaction() as connection:
-            group = SqliteGroup(connection, self._path, now)
-            try:
-                yield group
-                group.move_tip()
-            finally:
-                group.end()
+        with turn(self._path, deadline_seconds) as mine:
+            with self._transaction() as connection:
+                group = SqliteGroup(connection, self._path, now)
+                try:
+                    yield group
+                    group.move_tip()
+                finally:
+                    group.end()
+            mine.reached(group.tip.sequence)
 
     def load(self, events: Iterable[StoredEvent]) -> Tip:
-        with turn(self._path, LOAD_DEADLINE_SECONDS), self._transaction() as connection, self._translated:
+        with turn(self._path, LOAD_DEADLINE_SECONDS) as mine:
+            tip = self._load(events)
+            mine.reached(tip.sequence)
+        return tip
+
+    def _load(self, events: Iterable[StoredEvent]) -> Tip:
+        with self._transaction() as connection, self._translated:
             tip = _tip(connection)
             if tip.sequence:
                 raise Invalid("The journal is not empty: events are restored into a new one only.")

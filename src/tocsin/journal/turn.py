@@ -2,15 +2,19 @@
 
 SQLite's own busy handler lets a waiting writer starve behind one that comes back at once. Here two locks make a queue:
 whoever holds the *gate* is next, and waits for the *turn*; whoever has just given the turn back must pass the gate
-again, and so can't overtake. Both are advisory locks (``flock``) on empty files beside the journal, which the kernel
+again, and so can't overtake. Both are advisory locks (``flock``) on files beside the journal, which the kernel
 drops with their holder. They only order the writers: that no two write at once is SQLite's own doing, so a lock file
 that somebody deletes costs fairness and nothing else.
+
+The turn's file also says how far the journal had come (*reached*), written after each group that was stored. A journal
+that ends before that has lost what was acknowledged: its log was removed, or an older copy was put in its place. It is
+not synced, for it may lag behind the journal and must never be ahead of it.
 """
 
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import Final
@@ -23,8 +27,28 @@ LONGEST_PAUSE_SECONDS: Final = 0.002
 """Pauses between two looks double up to this: a group takes a few milliseconds."""
 
 
+class Turn:
+    """The right to write."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+
+    def reached(self, sequence: int) -> None:
+        """Remembers that event `sequence` is stored. A disk without room for that is no reason to fail."""
+        with suppress(OSError):
+            os.pwrite(self._file, b"%020d\n" % sequence, 0)
+
+
+def reached(journal_path: Path) -> int:
+    """The last event that is remembered to be stored; 0 if none is. To be asked before the journal's tip is."""
+    try:
+        return int(Path(f"{journal_path}-turn").read_bytes() or 0)
+    except (OSError, ValueError):
+        return 0
+
+
 @contextmanager
-def turn(journal_path: Path, deadline_seconds: float) -> Iterator[None]:
+def turn(journal_path: Path, deadline_seconds: float) -> Iterator[Turn]:
     """The right to write, for the length of the block. Raises `Unavailable` if it does not come in time."""
     give_up_at = perf_counter() + deadline_seconds  # a stopwatch, not the time of day
     with _lock_file(journal_path, "-turn") as turn_file:
@@ -34,7 +58,7 @@ def turn(journal_path: Path, deadline_seconds: float) -> Iterator[None]:
                     "other writers held the journal for too long: nothing was stored, try again. If it goes on, a"
                     f" process stands still or hangs: `lslocks` tells who has {journal_path}-turn; continue or end it"
                 )
-        yield
+        yield Turn(turn_file)
 
 
 @contextmanager
