@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -38,6 +39,7 @@ class Server:
         self._out, self._err = said / "out", said / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=out, stderr=err)
+        weakref.finalize(self, _end, self.process)  # also where a test fails
 
     @classmethod
     def real(cls, top: Path, said: Path) -> "Server":
@@ -107,6 +109,12 @@ class Server:
         assert self.out.endswith("Stopped.\n")
 
 
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
 class Load:
     """Phones that report until they are stopped. Each keeps its call, and repeats the same one until it is answered."""
 
@@ -117,6 +125,8 @@ class Load:
         self.taken: list[tuple[bytes, bytes]] = []
         """The calls that were acknowledged, each with its answer."""
         self.other: list[Verdict] = []
+        self.cut_off: list[bytes] = []
+        """Calls that got no answer: nobody knows whether they are stored."""
         self.away = 0
         """Calls that were answered 503."""
 
@@ -145,6 +155,7 @@ class Load:
                     response = connection.getresponse()
                     read = response.read()
                 except BaseException:
+                    self.cut_off.append(body)
                     self.waiting.put(body)  # no answer: the same call again, at the next server
                     raise
                 if response.status == 503:
