@@ -306,10 +306,11 @@ def test_reports_that_were_not_stored_are_taken_back() -> None:
     "happens",
     [
         lambda story: story.withdraw("a"),
+        lambda story: story.provider("two"),
         lambda story: story.ledger.keys["day"],
         lambda story: story.ledger.reports["sent"],
     ],
-    ids=["another event", "the keys were asked for", "the reports were asked for"],
+    ids=["another event", "one that touches no report", "the keys were asked for", "the reports were asked for"],
 )
 def test_what_cannot_be_taken_back_says_so(happens: Callable[[Story], object]) -> None:
     story = Story(PROMPT)

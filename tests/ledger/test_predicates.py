@@ -158,6 +158,8 @@ def test_a_provider_that_is_suspended() -> None:
         story.provider()
     story.append(suspension.suspend_provider(story.ledger, 2, story.by()))
     assert [is_suspended(story.ledger, provider) for provider in (0, 1, 2, 3)] == [False, False, True, False]
+    story.append(suspension.restore_provider(story.ledger, 2, story.by()))
+    assert is_suspended(story.ledger, 2) is False
 
 
 def test_a_provider_that_is_cut_off() -> None:
