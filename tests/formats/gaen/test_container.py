@@ -1,5 +1,6 @@
 """Zips: other programs read ours; theirs are read strictly, and the hostile ones are refused."""
 
+import struct
 import tracemalloc
 import zipfile
 from io import BytesIO
@@ -138,10 +139,30 @@ def test_an_end_record_that_stands_alone_or_is_cut_short(behind: int) -> None:
     assert reason(ZIP[-22:][: 22 - behind]) in ("no_zip", "zip_trailer", "zip_directory")
 
 
+def test_a_member_that_begins_in_the_directory_and_ends_nowhere() -> None:
+    """The first member is so long that the second begins in its own name, seven bytes before the end record."""
+    first, second = b"export.bin", b"PK\3\4abc"
+    begins = 30 + len(first) + 46 + len(first) + 46
+    packed = begins - 30 - len(first)
+    local = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 0, 0, packed, packed, len(first), 0) + first
+    directory = b"".join(
+        struct.pack("<4s6H3L5H2L", b"PK\1\2", 20, 20, 0, 0, 0, 0, 0, size, size, len(name), 0, 0, 0, 0, 0, offset)
+        + name
+        for name, size, offset in ((first, packed, 0), (second, 0, begins))
+    )
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 2, 2, len(directory), len(local), 0)
+    assert (local + directory + end).index(second) == begins
+    assert reason(local + directory + end) == "zip_directory"
+
+
 def test_a_trailer_is_told_from_what_is_no_zip() -> None:
     """A comment has 65,535 bytes at most."""
     assert reason(ZIP + bytes(65_535)) == "zip_trailer"
     assert reason(ZIP + bytes(65_536)) == "no_zip"
+
+
+def test_a_zip_that_is_nothing_but_two_end_records() -> None:
+    assert reason(b"PK\6\7" + bytes(16) + b"PK\5\6" + bytes(18)) == "zip_64"
 
 
 @pytest.mark.parametrize("members", [16, 17])
