@@ -49,9 +49,9 @@ def test_days_ends_and_release_instants(table: list[Key], received_at: int) -> N
     assert key_ends(records).tolist() == ends
     assert key_days(records).dtype == key_ends(records).dtype == np.int64
     assert [unheld_release(received_at, end) for end in ends] == free
-    assert release_instants(records, received_at, np.array(holds, "u1")).tolist() == [
-        instant + hold * 900 for instant, hold in zip(free, holds, strict=True)
-    ]
+    released = release_instants(records, received_at, np.array(holds, "u1"))
+    assert released.tolist() == [instant + hold * 900 for instant, hold in zip(free, holds, strict=True)]
+    assert released.dtype == np.int64
 
 
 @given(keys)
@@ -74,6 +74,8 @@ def test_rows_are_taken_whole_by_number_and_by_flag(table: list[Key], data: st.D
 
 @given(keys)
 @example([(b"\1" * 16, 1, 1, 0), (b"\1" * 16, 2, 1, 0)])
+@example([(b"\xff" * 15 + b"\xfe", 1, 1, 0), (b"\xff" * 16, 1, 1, 0)])
+@example([(b"\xff" * 7 + b"\xfe" + bytes(8), 1, 1, 0), (b"\xff" * 8 + bytes(8), 1, 1, 0)])
 def test_order_and_repetition_are_seen_by_all_their_bytes(table: list[Key]) -> None:
     records = records_of(table)
     data = [key[0] for key in table]
