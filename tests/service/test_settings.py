@@ -258,7 +258,7 @@ def test_a_file_is_no_deployment(folders: Folders) -> None:
 
 
 def test_no_settings_are_no_deployment(folders: Folders) -> None:
-    with pytest.raises(Refused, match="tocsin init") as refusal:
+    with pytest.raises(Refused, match=r"TOCSIN_DATA.*tocsin init") as refusal:
         load_settings(folders)
     assert refusal.value.code == "no_deployment"
 
@@ -282,6 +282,7 @@ POLICIES = st.builds(
     card_life_quarters=st.integers(1, 10**5),
     person_daily_cards=st.integers(0, 10**6) | st.just("none"),
     provider_daily_cards=st.integers(0, 10**6) | st.just("none"),
+    gaen_notice_days=st.integers(1, 366),
     gaen_signature_infos=st.lists(
         st.builds(SignatureInfo, st.from_regex(r"[A-Za-z0-9_]{1,32}", fullmatch=True), st.sampled_from(["v1", "v2"])),
         min_size=1,

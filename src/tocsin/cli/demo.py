@@ -274,10 +274,9 @@ def tell_what_next(terminal: Terminal) -> None:
     """How to keep a server running, and to report by curl."""
     terminal.line()
     terminal.line("Your own server")
-    terminal.line("    . .venv/bin/activate")
+    terminal.line("    . .venv/bin/activate; export TOCSIN_DATA=my-deployment     # in each terminal")
     terminal.line("    tocsin init my-deployment --region utopia --origin tocsin.example/utopia \\")
     terminal.line("        --base-url http://127.0.0.1:8787")
-    terminal.line("    export TOCSIN_DATA=my-deployment")
     terminal.line("    tocsin serve                     # leave it running; in another terminal:")
     terminal.line("    tocsin provider add 'St. Elsewhere'")
     terminal.line("    tocsin codes issue 1 --count 20 && tocsin codes activate 1")

@@ -20,6 +20,16 @@ BASE_URL: Final = re.compile(r"https?://[!$-.0->@-\[\]-~][!$->@-\[\]-~]*")
 HOST: Final = re.compile(r"[0-9A-Za-z.:%_-]{1,255}")
 ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}(/[a-z0-9._-]{1,64}){0,3}")
 
+_SHOWN: Final = {
+    "minimum_reports": "reports that must wait before additions go out",
+    "longest_wait_seconds": "after this, additions go out whatever their number",
+    "hold_back_quarters": "random delay of a part, in quarter-hours",
+    "self_reports": "reports without a code",
+    "person_daily_cards": 'cards a day by one person; "none": no limit',
+    "provider_daily_cards": "cards a day for one provider, likewise",
+}
+"""The fields of the policy that `tocsin init` writes out, each with a word for whoever edits the file."""
+
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `tocsin.toml` says."""
@@ -91,7 +101,8 @@ def load_settings(folders: Folders) -> Settings:
     try:
         text = path.read_bytes().decode("utf-8-sig")  # some editors begin a file with a byte order mark
     except FileNotFoundError:
-        raise Refused("no_deployment", f"there is no deployment in {folders.top}: make one by `tocsin init`") from None
+        way_out = "name its folder by --data or TOCSIN_DATA, or make one by `tocsin init`"
+        raise Refused("no_deployment", f"there is no deployment in {folders.top}: {way_out}") from None
     except NotADirectoryError:
         raise Refused("no_deployment", f"{folders.top} is no folder, and so no deployment") from None
     except UnicodeDecodeError:
@@ -119,29 +130,15 @@ port = {settings.port}
 single_machine = {str(settings.single_machine).lower()}   # true: a journal without a durable disk is meant
 
 [policy]
-minimum_reports = {settings.policy.minimum_reports}          # reports that must wait before additions go out
-longest_wait_seconds = {settings.policy.longest_wait_seconds} # after this, additions go out whatever their number
-hold_back_quarters = {settings.policy.hold_back_quarters}       # random delay of a part, in quarter-hours
-self_reports = {str(settings.policy.self_reports).lower()}         # reports without a code
-person_daily_cards = {json.dumps(settings.policy.person_daily_cards)}   # cards a day by one person; "none": no limit
-provider_daily_cards = {json.dumps(settings.policy.provider_daily_cards)}  # cards a day for one provider, likewise
-{_further(settings.policy)}"""
+{_policy_text(settings.policy)}"""
 
 
-def _further(policy: Policy) -> str:
-    """The lines of those other fields of the policy that are not at their default."""
-    default = Policy()
-    shown = {
-        "minimum_reports",
-        "longest_wait_seconds",
-        "hold_back_quarters",
-        "self_reports",
-        "person_daily_cards",
-        "provider_daily_cards",
-    }
-    values = {name: msgspec.to_builtins(getattr(policy, name)) for name in policy.__struct_fields__}
-    return "".join(
-        f"{name} = {json.dumps(value)}\n"  # numbers, truth values and lists of texts are spelt alike in TOML
-        for name, value in values.items()
-        if name not in shown and value != msgspec.to_builtins(getattr(default, name))
+def _policy_text(policy: Policy) -> str:
+    """The lines of the policy: those fields that a person may want to change, and those not at their default."""
+    values, default = msgspec.to_builtins(policy), msgspec.to_builtins(Policy())
+    # numbers, truth values and lists of texts are spelt alike in JSON and in TOML
+    lines = {name: f"{name} = {json.dumps(value)}" for name, value in values.items()}
+    shown = "".join(f"{lines[name]:<28} # {word}\n" for name, word in _SHOWN.items())
+    return shown + "".join(
+        f"{line}\n" for name, line in lines.items() if name not in _SHOWN and values[name] != default[name]
     )
