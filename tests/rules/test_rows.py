@@ -1,4 +1,4 @@
-"""docs/rules.md is the table of the rules: each row has a test, each code a row, each verdict a place."""
+"""docs/rules.md is the table of the rules: each row has code and a test, each code a row, each verdict a place."""
 
 import ast
 import io
@@ -45,6 +45,7 @@ def modules(folder: str) -> list[Path]:
 TESTED = {path: rows_in(said_in(path)) for path in modules("tests")}
 RULED = {path: rows_in(said_in(path)) for path in modules("src/tocsin/rules")}
 RULES = "\n".join(path.read_text(encoding="utf-8") for path in RULED)
+DECIDED = "\n".join(said_in(path) for path in modules("src/tocsin"))
 
 
 def test_rows_are_numbered_once_and_without_a_gap() -> None:
@@ -57,6 +58,12 @@ def test_rows_are_numbered_once_and_without_a_gap() -> None:
 @pytest.mark.parametrize("row", ROWS)
 def test_a_test_names_the_row(row: str) -> None:
     assert any(row in named for named in TESTED.values())
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_code_names_the_row(row: str) -> None:
+    """Alone and not in a span, so that a search for it leads there."""
+    assert re.search(rf"\b{row}\b", DECIDED)
 
 
 @pytest.mark.parametrize("path", TESTED | RULED, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -75,7 +82,7 @@ def test_every_rule_of_gaen_has_its_row_or_a_reason() -> None:
 
 
 def test_every_refusal_has_its_row() -> None:
-    raised = set(re.findall(r'(?:Refused\(|MAX_\w+, )"([a-z_]+)"', RULES))
+    raised = set(re.findall(r'(?:Refused\(|MAX_\w+, )\s*"([a-z_]+)"', RULES))
     documented = set(re.findall(r"^\| [AIR]\d+ \|.*\| `([a-z_]+)` \|$", PAGE, re.MULTILINE))
     assert raised == documented
 

@@ -132,7 +132,7 @@ def _reported(ledger: Ledger, event: Event, body: Reported) -> None:
     batch, serial, provider, sent, objections, first_row, rows = 0, 0, 0, _NO_DIGEST, 0, ledger.keys.count, 0
     if content is not None:
         batch, serial, provider, sent = content.batch, content.serial, content.provider, content.sent
-        objections = standing_revocations(ledger, batch, serial, provider, event.sequence)
+        objections = standing_revocations(ledger, batch, serial, provider, event.sequence)  # O5
         rows = len(content.keys)
         ledger.keys.hold(index, body.received_at, _hold_bytes(body, event), content.keys)
     elif event.sealed:
@@ -172,7 +172,7 @@ def _withdrawn(ledger: Ledger, event: Event, body: Withdrawn) -> None:
     for row in range(first, first + count):
         head = int(keys["head"][row])
         if _holds_first(ledger, head, row):
-            keys["final"][head] = True
+            keys["final"][head] = True  # O3
     reports["withdrawn"][report] = True
 
 

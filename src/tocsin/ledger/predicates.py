@@ -100,11 +100,11 @@ def owner(ledger: Ledger, head: int) -> int | None:
     if ledger.keys["final"][head]:
         return None
     report_of, withdrawn, objections = ledger.keys["report"], ledger.reports["withdrawn"], ledger.reports["objections"]
-    for row in ledger.keys.holders.get(head, [head]):
+    for row in ledger.keys.holders.get(head, [head]):  # O1
         report = report_of[row]
-        if withdrawn[report]:
+        if withdrawn[report]:  # O4
             return None
-        if not objections[report]:
+        if not objections[report]:  # O2
             return row
     return None
 

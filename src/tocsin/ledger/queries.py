@@ -40,7 +40,7 @@ def first_day(ledger: Ledger, at: int, useful_days: int) -> Day:
     It never goes back, for phones have dropped what was before: a useful life that is made longer waits.
     """
     last = ledger.versions[-1].first_day if ledger.versions else 0
-    return Day(max(day_of(at) - useful_days, last))
+    return Day(max(day_of(at) - useful_days, last))  # P6
 
 
 def wanted_rows(ledger: Ledger, oldest: Day) -> NDArray[np.bool_]:

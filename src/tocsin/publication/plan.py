@@ -31,7 +31,7 @@ from tocsin.model.keys import Records, rows_of
 from tocsin.model.policy import Policy
 from tocsin.model.times import Day, Instant
 
-OVERTAKES = (Withdrawn, Revoked, RolledBack, Reinstated, Paused, Resumed, Published)
+OVERTAKES = (Withdrawn, Revoked, RolledBack, Reinstated, Paused, Resumed, Published)  # P7
 """Kinds of event that, after a plan's `up_to`, make it stale. Reports do no harm."""
 
 
@@ -42,7 +42,7 @@ def plan(ledger: Ledger, policy: Policy, now: int, term: int, made: tuple[MadeFi
     is then made up for. Cost: one pass over the ledger's keys, and one set digest.
     """
     at = Instant(now - now % policy.step_seconds)
-    if at <= last_at(ledger):
+    if at <= last_at(ledger):  # P1
         return None
     oldest = first_day(ledger, at, policy.useful_days)
     moves = _moves(ledger, policy, at, oldest)
@@ -81,11 +81,11 @@ class _Moves(Struct, frozen=True, eq=False):
 def _moves(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> _Moves:
     keys = ledger.keys
     wanted, public = wanted_rows(ledger, oldest), public_rows(ledger)
-    entering = wanted & public & (keys["record"]["report_type"] != ledger.reports["report_type"][keys["report"]])
-    leaving = public & ~wanted & (keys["day"] >= oldest)
+    entering = wanted & public & (keys["record"]["report_type"] != ledger.reports["report_type"][keys["report"]])  # P5
+    leaving = public & ~wanted & (keys["day"] >= oldest)  # P3
     if not ledger.paused:
         queue = waiting(ledger, at, oldest)
-        entering[queue.returning] = True  # no minimum and no hold-back: there is nothing left to hide
+        entering[queue.returning] = True  # P4: no minimum and no hold-back, for there is nothing left to hide
         entering[_additions(queue, policy, at)] = True
     return _Moves(
         entering=np.nonzero(entering)[0],
@@ -95,7 +95,7 @@ def _moves(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> _Moves:
 
 
 def _additions(queue: Waiting, policy: Policy, at: int) -> Rows:
-    """All eligible rows, or none: until enough reports wait, or the oldest has waited long enough."""
+    """All eligible rows, or none: until enough reports wait, or the oldest has waited long enough (P2)."""
     if queue.oldest_release_at is None:
         return queue.eligible
     waited = queue.oldest_release_at + policy.longest_wait_seconds <= at

@@ -147,7 +147,7 @@ def _report_draft(
         body=Reported(
             id=encode(report),
             received_at=received_at,
-            report_type=origin.report_type,
+            report_type=origin.report_type,  # K7
             verdicts="".join(KEY_VERDICT_LETTERS[verdict] for verdict in verdicts),
             hold=tuple(hold),
         ),
@@ -173,7 +173,7 @@ def _content_keys(keys: Sequence[SentKey], taken: Sequence[int], origin: Origin,
                 key.rolling_period,
                 origin.report_type,
                 days_since_onset(key, onset_day),
-                0,
+                0,  # K9
             ),
         )
         for position, key in zip(taken, keys, strict=True)
@@ -185,7 +185,7 @@ def _standing(ledger: Ledger, tracking_id: TrackingId) -> Verdict:
     report = ledger.report_by_id.get(report_id(tracking_id))
     if report is None:  # T1
         return Verdict.UNKNOWN
-    return Verdict(queries.standing(ledger, report).value)  # T2–T5
+    return Verdict(queries.standing(ledger, report).value)  # T2, T3, T4, T5
 
 
 def _judge_withdrawal(ledger: Ledger, tracking_id: TrackingId, claimed: Claimed) -> Judgement:

@@ -133,7 +133,7 @@ class Performer:
         try:
             call = decode_call(arrival.body)
         except Invalid:
-            return Answer(Verdict.MALFORMED)
+            return Answer(Verdict.MALFORMED)  # C1
         judgement = intake.judge(
             self.ledger,
             call,
