@@ -1,0 +1,160 @@
+"""The figures of a deployment at this moment: what `tocsin status` tells, counted from the ledger, bucket and keys."""
+
+from collections import Counter
+
+from msgspec import Struct
+
+from tocsin.cli.terminal import counted
+from tocsin.ledger.predicates import BatchState, batch_state, standing_reports
+from tocsin.ledger.queries import first_day, secrets_needed_until, standing_objections, waiting
+from tocsin.ledger.state import Ledger, Revocation
+from tocsin.model.times import Day, Instant, day_of
+from tocsin.publication.release import Released
+from tocsin.service.follow import lost_days
+from tocsin.service.key_folder import KeyFolder
+
+
+class Batches(Struct, frozen=True):
+    """Code batches by their state now, and their cards; a life that has not begun counts as dormant."""
+
+    dormant: int
+    active: int
+    expired: int
+    cut_off: int
+    cards: int
+
+
+class Reports(Struct, frozen=True):
+    """Reports by what became of them; a withdrawn one may be cut off too."""
+
+    total: int
+    standing: int
+    withdrawn: int
+    cut_off: int
+    last_recorded_at: int | None
+
+
+class Queue(Struct, frozen=True):
+    """What is not public yet: reports and keys whose release instant has come, and keys that are held back still."""
+
+    reports: int
+    keys: int
+    held_keys: int
+    paused: bool
+
+
+class Objection(Struct, frozen=True):
+    """One that stands."""
+
+    sequence: int
+    kind: str
+    target: str
+
+
+class Versions(Struct, frozen=True):
+    """The newest version that is decided, the newest that is out; instants in UTC seconds."""
+
+    decided: int
+    out: int
+    out_at: int | None
+    out_age_seconds: int | None
+    next_due_at: int
+    live_keys: int
+
+
+class DayKeys(Struct, frozen=True):
+    """Whether today's key is there, how many days ahead there are keys without a gap, and the UTC days of lost keys."""
+
+    today: bool
+    days_ahead: int
+    lost: tuple[int, ...]
+
+
+class IssuingSecret(Struct, frozen=True):
+    """The secret behind the codes of one issuing period; it must be there until `needed_until_at`."""
+
+    period: int
+    there: bool
+    needed_until_at: int
+
+
+def batches_of(ledger: Ledger, now: Instant) -> Batches:
+    """All batches by their state at `now`."""
+    batches = ledger.batches.values()
+    states = Counter(batch_state(ledger, batch, now) for batch in batches)
+    return Batches(
+        dormant=states[BatchState.DORMANT] + states[BatchState.NOT_YET],
+        active=states[BatchState.ACTIVE],
+        expired=states[BatchState.EXPIRED],
+        cut_off=states[BatchState.CUT_OFF],
+        cards=sum(batch.count for batch in batches),
+    )
+
+
+def reports_of(ledger: Ledger) -> Reports:
+    """All reports by what became of them."""
+    reports = ledger.reports
+    return Reports(
+        total=reports.count,
+        standing=int(standing_reports(ledger).sum()),
+        withdrawn=int(reports["withdrawn"].sum()),
+        cut_off=int((reports["objections"] > 0).sum()),
+        last_recorded_at=int(reports["recorded_at"][-1]) if reports.count else None,
+    )
+
+
+def queue_of(ledger: Ledger, now: Instant, useful_days: int) -> Queue:
+    """What waits at `now`."""
+    queue = waiting(ledger, now, first_day(ledger, now, useful_days))
+    keys = len(queue.eligible) + len(queue.returning)
+    return Queue(reports=queue.reports, keys=keys, held_keys=len(queue.held), paused=ledger.paused)
+
+
+def objections_of(ledger: Ledger) -> tuple[Objection, ...]:
+    """The objections that stand."""
+    return tuple(_objection(ledger, sequence, kind) for sequence, kind in standing_objections(ledger).items())
+
+
+def _objection(ledger: Ledger, sequence: int, kind: str) -> Objection:
+    objection = ledger.objections[sequence]
+    if not isinstance(objection, Revocation):
+        return Objection(sequence, kind, counted(len(objection.reports), "report"))
+    target = objection.target
+    if target.provider is not None:
+        return Objection(sequence, kind, f"provider {target.provider}")
+    serials = "" if target.first is None else f", serials {target.first} to {target.last}"
+    return Objection(sequence, kind, f"batch {target.batch}{serials}")
+
+
+def versions_of(out: Released, ledger: Ledger, step: int, now: Instant) -> Versions:
+    """What is decided, and what `out` says is out."""
+    newest = ledger.versions[-1] if ledger.versions else None
+    return Versions(
+        decided=ledger.version,
+        out=out.version,
+        out_at=out.leaf.at if out.leaf else None,
+        out_age_seconds=now - out.leaf.at if out.leaf else None,
+        next_due_at=newest.due if newest else ledger.founded_at - ledger.founded_at % step + step,
+        live_keys=out.leaf.gaen_keys if out.leaf else 0,
+    )
+
+
+def day_keys_of(keys: KeyFolder, ledger: Ledger, now: Instant) -> DayKeys:
+    """The day keys that are there, and those that are lost."""
+    today = day_of(now)
+    ahead = 0
+    while keys.has_day_key(Day(today + ahead + 1)):
+        ahead += 1
+    there = keys.has_day_key(today)
+    lost = set(lost_days(ledger, now))
+    if ahead and not there:  # keys are made in order
+        lost.add(today)
+    return DayKeys(there, ahead, tuple(sorted(lost)))
+
+
+def issuing_secrets_of(keys: KeyFolder, ledger: Ledger) -> tuple[IssuingSecret, ...]:
+    """The secrets behind the codes, and until when each is needed."""
+    return tuple(
+        IssuingSecret(period, keys.issuing_secret(period) is not None, end)
+        for period, end in secrets_needed_until(ledger).items()
+    )
