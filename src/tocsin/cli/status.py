@@ -24,6 +24,7 @@ from tocsin.cli.figures import (
     batches_of,
     day_keys_of,
     issuing_secrets_of,
+    objections_of,
     queue_of,
     reports_of,
     versions_of,
@@ -100,9 +101,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
         batches=batches_of(ledger, now),
         reports=reports_of(ledger),
         queue=queue_of(ledger, now, settings.policy.useful_days),
-        objections=tuple(
-            objection_of(ledger, sequence, kind) for sequence, kind in standing_objections(ledger).items()
-        ),
+        objections=objections_of(ledger),
         versions=versions,
         day_keys=day_keys,
         issuing_secrets=issuing_secrets,
