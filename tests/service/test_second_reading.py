@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,7 @@ from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, Day, day_of, floor_quarter
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment, signing_keys
+from tocsin.service.follow import Follower
 from tocsin.service.founding import found
 from tocsin.service.perform import Arrival, Performer
 from tocsin.service.publish import Publisher
@@ -52,6 +55,9 @@ def answers(site: Site, *bodies: bytes) -> list[Verdict]:
         return asyncio.run(ask(collector))
     finally:
         collector.stop()
+
+
+forget = Follower.forget
 
 
 def fail(*_: object) -> int:
@@ -494,3 +500,50 @@ def test_a_key_is_not_useful_for_longer_than_its_report_is_kept() -> None:
     """It would leave the public set whenever a publisher starts, long before it expires."""
     with pytest.raises(ValueError, match="useful_days"):
         Policy(useful_days=15)
+
+
+def test_a_file_that_is_lost_for_good_costs_one_reading_of_the_journal(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is tried again every few seconds, and a big journal takes minutes to read: it is read anew once."""
+    publisher = site.deployment.publisher()
+    for serial in range(2):
+        site.report(f"phone {serial}", serial)
+        site.clock.wait(4 * 3600)
+        publisher.publish()
+    gaen = site.deployment.folders.bucket / "v1/utopia/gaen"
+    [oldest, _] = (gaen / "index.txt").read_text().split("\n")
+    lost = site.deployment.folders.bucket / oldest
+    whole = lost.read_bytes()
+    lost.unlink()
+    readings = []
+
+    def counted_forget(follower: Follower) -> None:
+        readings.append(follower)
+        forget(follower)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tocsin.service.publish.put", lambda objects, bucket: frozenset())
+        patched.setattr(Follower, "forget", counted_forget)
+        for _ in range(3):
+            with pytest.raises(Unavailable, match="can't be made again"):
+                publisher.publish()
+    assert len(readings) == 1
+    lost.write_bytes(whole)
+    publisher.publish()
+    lost.unlink()
+    publisher.publish()
+    assert lost.read_bytes() == whole, "the journal is read again for what was well in between"
+
+
+@pytest.mark.parametrize("named", [99, 3])
+def test_a_claim_index_that_names_a_wrong_event_is_told_as_damage(site: Site, named: int) -> None:
+    """It is neither a fault of tocsin, nor a bucket that comes from another journal."""
+    publisher = site.deployment.publisher()
+    site.clock.wait(4 * 3600)
+    publisher.publish()
+    with closing(sqlite3.connect(site.deployment.folders.journal)) as shell:
+        shell.execute("UPDATE claim SET sequence = ? WHERE sequence = (SELECT max(sequence) FROM claim)", (named,))
+        shell.commit()
+    with pytest.raises(Invalid, match=f"broken at event {named}: the index of claims"):
+        publisher.publish()

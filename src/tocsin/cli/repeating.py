@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from tocsin.journal.content import Opener
+from tocsin.journal.port import event_with
 from tocsin.ledger.state import Ledger
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Refused
@@ -31,17 +32,17 @@ def done_before(deployment: Deployment, rule: Rule, request: Claim) -> Acted | N
 
     Raises `Refused` if it was used for another act. Cost: the ledger up to that event.
     """
-    (sequence,) = deployment.journal.holders([request])
-    if sequence is None:
+    stored = event_with(deployment.journal, request)
+    if stored is None:
         return None
-    recorded = Opener(deployment.keys).event(deployment.journal.read(sequence - 1, 1)[0])
-    follower = _follower_before(deployment, sequence)
+    recorded = Opener(deployment.keys).event(stored)
+    follower = _follower_before(deployment, stored.sequence)
     difference = _difference(recorded.body, _decided_then(rule, follower.ledger, recorded))
     if difference is not None:
         raise Refused(
             "request_id_used",
-            f"This request ID was used for another act, event {sequence} ({recorded.body.kind}), and nothing was done"
-            f" now: {difference}. Draw an ID anew for each act.",
+            f"This request ID was used for another act, event {stored.sequence} ({recorded.body.kind}), and nothing was"
+            f" done now: {difference}. Draw an ID anew for each act.",
         )
     follower.fold([recorded])
     return Acted(recorded, follower.ledger, repeated=True)

@@ -141,3 +141,14 @@ class Journal(Protocol):
     def close(self) -> None:
         """Lets go of files and connections; nothing else is lost by not calling it."""
         ...
+
+
+def event_with(journal: Journal, claim: Claim) -> StoredEvent | None:
+    """The event that holds `claim`; None if none does. Raises `Broken` where the index of claims names a wrong one."""
+    (sequence,) = journal.holders([claim])
+    if sequence is None:
+        return None
+    event = next(iter(journal.read(sequence - 1, 1)), None)
+    if event is None or claim not in event.claims:
+        raise Broken(sequence, "the index of claims names it for a claim that it does not make")
+    return event

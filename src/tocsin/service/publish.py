@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from tocsin.formats.leaf import Leaf
 from tocsin.journal.encoding import NewEvent, decode_body
-from tocsin.journal.port import Group, Journal
+from tocsin.journal.port import Group, Journal, event_with
 from tocsin.ledger.queries import is_whole
 from tocsin.ledger.state import Ledger
 from tocsin.model.claims import version_claim
@@ -61,14 +61,14 @@ def refuse_other_journal(journal: Journal, out: Released) -> None:
     """Raises `Invalid` unless the event that decided the bucket's head `out` is in this journal."""
     if out.leaf is None:
         return
-    (sequence,) = journal.holders([version_claim(out.version)])
-    if sequence is None:
+    decided = event_with(journal, version_claim(out.version))
+    if decided is None:
         raise Invalid(
             f"the bucket's head is version {out.version}, which this journal did not decide: it is an older copy, or"
             " not the right journal. Restore the newest copy of the folder journal; if there is no newer one, move what"
             " is in the folder bucket away: what was reported since is lost, and phones wait for a later version"
         )
-    if journal.read(sequence - 1, 1)[0].digest != out.leaf.journal:
+    if decided.digest != out.leaf.journal:
         raise Invalid(
             "the bucket's head comes from another journal than this: restore the right one, or give this deployment a"
             " bucket of its own. Nothing is published over it"
@@ -107,6 +107,8 @@ class Publisher:
         self._made: tuple[int, tuple[MadeFile, ...]] = (0, ())
         self._looked_through = 0
         """The version whose files in force were read whole."""
+        self._lost_for_good: frozenset[str] = frozenset()
+        """Files in force that a reading of the whole journal did not bring back: it is not read for them again."""
 
     @property
     def ledger(self) -> Ledger:
@@ -171,7 +173,9 @@ class Publisher:
         if out.leaf is None:
             return
         look = missing if out.version == self._looked_through else damaged
-        if lost := look(out.leaf, self._bucket):
+        lost = look(out.leaf, self._bucket)
+        self._lost_for_good &= set(lost)  # some may have been restored from a copy
+        if lost:
             self._make_again(out.leaf)
             with suppress(OSError, ValueError):
                 self._told_restored(lost)
@@ -181,9 +185,12 @@ class Publisher:
         """The newest version's own files first: the others take a reading of the journal from event 1."""
         if is_whole(self.ledger):
             put(sign(build(self.ledger), self._signing_keys).objects, self._bucket)
-        if damaged(leaf, self._bucket):
+        if not self._lost_for_good.issuperset(damaged(leaf, self._bucket)):
             self._put_files_in_force(behind=0)
-        if lost := damaged(leaf, self._bucket):
+            self._follower.refuse_lost_keys(self._clock.now())  # what they hold is not erased, but out of reach
+        lost = damaged(leaf, self._bucket)
+        self._lost_for_good = frozenset(lost)
+        if lost:
             raise Unavailable(
                 f"{len(lost)} public files are lost or damaged and can't be made again, since what they held is erased:"
                 f" restore {lost[0]} from a copy of the bucket, or wait for the next dump"
