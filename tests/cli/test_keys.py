@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.cli.conftest import Run
 from tests.sites import FixedClock, Site
 from tocsin.client.trust import GaenKey, parse_trust
-from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant, day_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "operating" / "gaen-keys.md"
 
@@ -74,6 +74,14 @@ def test_what_is_refused(run: Run, site: Site, data: Path, clock: FixedClock) ->
         assert refused.code == 1 and said in re.sub(r"\s+", " ", refused.err), words
     assert run("keys", "retire", "310", "v1").code == 1
     assert run("keys", "retire", "310", "v9").code == 1
+
+
+def test_a_clock_that_went_back_announces_nothing(run: Run, site: Site, data: Path, clock: FixedClock) -> None:
+    """Its notice would be over before it began: the key would sign as soon as the clock is right."""
+    clock.at = Instant(clock.at - 30 * DAY_SECONDS)
+    refused = run("keys", "announce", "310", "v2")
+    assert refused.code == 1 and "behind the journal" in re.sub(r"\s+", " ", refused.err)
+    assert not (data / "keys" / "gaen" / "310-v2").exists()
 
 
 def test_json(run: Run, site: Site, clock: FixedClock) -> None:

@@ -80,6 +80,13 @@ def test_publishing_twice_in_a_step_says_when_the_next_is_due(run: Run, site: Si
     assert again.code == 0 and "version 1 is out" in again.words and "2026-02-16 09:30 UTC" in again.words
 
 
+def test_a_head_that_is_made_again_alone_is_told_alone(run: Run, site: Site, data: Path, clock: FixedClock) -> None:
+    clock.wait(QUARTER_SECONDS)
+    run("publish")
+    (data / "bucket" / "v1" / "head").unlink()
+    assert "(+0 −0); head" in run("publish").words
+
+
 def test_it_warns_of_a_version_that_is_decided_and_not_out(run: Run, site: Site, clock: FixedClock) -> None:
     clock.wait(QUARTER_SECONDS)
     run("publish")

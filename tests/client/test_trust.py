@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP384R1, derive_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from msgspec.structs import replace
 
 from tests.client.bucket_simulator import LOG_KEY, TRUST, verifier
 from tocsin.client.trust import encode_trust, parse_trust
@@ -15,6 +16,16 @@ from tocsin.model.errors import Invalid
 def other_curve() -> str:
     public = derive_private_key(4711, SECP384R1()).public_key()
     return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def test_a_key_that_always_signed_is_written_as_clients_of_the_last_release_read_it() -> None:
+    """They take three fields, and no trust file with a fourth."""
+    [key] = TRUST.gaen_keys
+    announced = replace(key, verification_key_version="v9", signs_from=900)
+    both = replace(TRUST, gaen_keys=(announced, key))
+    pem = key.pem
+    assert json.loads(encode_trust(both))["gaen_keys"] == [["310", "v9", pem, 900], ["310", "v1", pem]]
+    assert parse_trust(encode_trust(both)) == both
 
 
 def test_written_trust_reads_back() -> None:

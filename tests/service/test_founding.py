@@ -66,10 +66,10 @@ def test_what_apps_must_trust(tmp_path: Path) -> None:
         "freshness_seconds": 7200,
         "reports_url": "https://tocsin.example/app/v1/reports",
         "bucket_url": "https://tocsin.example/app",
-        "gaen_keys": [["310", info.verification_key_version, public_pem(key), 0] for info, key in gaen(deployment)],
+        "gaen_keys": [["310", info.verification_key_version, public_pem(key)] for info, key in gaen(deployment)],
     }
     assert parse_trust(folders.trust.read_bytes()).verifiers
-    for _, _, pem, _ in told["gaen_keys"]:
+    for _, _, pem in told["gaen_keys"]:
         key = load_pem_public_key(pem.encode())
         assert isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
     assert "PRIVATE" not in folders.trust.read_text()

@@ -218,6 +218,26 @@ def test_an_announced_key_may_be_given_up(site: Site) -> None:
     assert set(trusted(site)) == {OLD}
 
 
+def test_a_retirement_that_broke_off_is_finished_by_the_same_command(site: Site) -> None:
+    """A kill after the key is destroyed leaves it in the trust file, and nothing else would take it out."""
+    announced(site)
+    deployment = site.deployment
+    deployment.keys.remove_gaen_key(NEW)
+    assert set(trusted(site)) == {OLD, NEW}
+    with pytest.raises(Refused, match=r"not in the key folder, and trust\.json does not name it"):
+        retire(deployment.folders, deployment.settings, deployment.keys, site.performer.ledger, NEW)
+    assert set(trusted(site)) == {OLD}
+
+
+def test_a_retired_key_has_no_second_name(site: Site) -> None:
+    """A kill in the midst of an announcement leaves one."""
+    announced(site)
+    folder = site.deployment.folders.keys / "gaen"
+    (folder / ".310-v2.0011223344556677").hardlink_to(folder / "310-v2")
+    site.deployment.keys.remove_gaen_key(NEW)
+    assert [path.name for path in folder.iterdir()] == ["310-v1"]
+
+
 @pytest.mark.parametrize("line", [b"signs-from: soon\n", b"signs-from: -1\n", b"signs-fron: 1\n", b""])
 def test_a_key_file_whose_first_line_is_damaged_signs_nothing(site: Site, line: bytes) -> None:
     announced(site)

@@ -48,7 +48,7 @@ def announce(
     wanted = read_instant(signs_from) if signs_from is not None else None
     with opened(data, terminal.clock) as deployment:
         folders, settings, keys = deployment.folders, deployment.settings, deployment.keys
-        at = announce_key(folders, settings, keys, info, wanted, terminal.clock.now())
+        at = announce_key(folders, settings, keys, info, wanted, deployment.held_clock.now())
         [public] = [
             key
             for key in trust_of(settings, keys).gaen_keys

@@ -50,8 +50,8 @@ def version_line(out: Out) -> str:
     for name, count in out.object_bytes.items():
         profile = name.split("/")[2]  # v1/<region>/<profile>/<hash>
         profiles[profile] = profiles.get(profile, 0) + count
-    files = ", ".join(f"{profile} {size(count)}" for profile, count in sorted(profiles.items()))
+    new = [f"{profile} {size(count)}" for profile, count in sorted(profiles.items())]
     return (
         f"{utc(out.at)}  version {out.version:,}: {counted(out.keys, 'key')} (+{out.entered:,} −{out.left:,});"
-        f" {files}, head {size(out.head_bytes)}"
+        f" {', '.join([*new, f'head {size(out.head_bytes)}'])}"
     )

@@ -72,8 +72,13 @@ _SCHEMES: Final = ("https://", "http://")  # the latter for one machine and for 
 
 
 def encode_trust(trust: Trust) -> bytes:
-    """`trust` as JSON, indented, one line feed at the end."""
-    return msgspec.json.format(msgspec.json.encode(trust), indent=2) + b"\n"
+    """`trust` as JSON, indented, one line feed at the end.
+
+    The instant of a key that always signed is left out: clients of 0.1.0 know no such field, and refuse it.
+    """
+    fields = msgspec.to_builtins(trust)
+    fields["gaen_keys"] = [[*key, signs_from] if signs_from else key for *key, signs_from in fields["gaen_keys"]]
+    return msgspec.json.format(msgspec.json.encode(fields), indent=2) + b"\n"
 
 
 def parse_trust(data: bytes) -> Trust:

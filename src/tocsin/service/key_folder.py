@@ -140,6 +140,8 @@ class KeyFolder:
         """Destroys a GAEN key. Whoever calls this knows that nothing needs it any more."""
         path = self._gaen_path(info)
         with writing(path):
+            for draft in path.parent.glob(f".{path.name}.*"):  # a second name, left by a process that was killed
+                draft.unlink(missing_ok=True)
             path.unlink()
             sync_folder(path.parent)
 

@@ -84,9 +84,10 @@ def announce(
 
 
 def retire(folders: Folders, settings: Settings, keys: KeyFolder, ledger: Ledger, info: SignatureInfo) -> None:
-    """Destroys the GAEN key `info` and takes it out of ``trust.json``. Raises `Refused` while anything needs it."""
-    if info not in keys.gaen_signs_from():
-        raise Refused("key_unknown", f"{key_file(info)} is not in the key folder")
+    """Destroys the GAEN key `info` and takes it out of ``trust.json``. Raises `Refused` while anything needs it.
+
+    Run again, after it broke off between the two, it does the second; and says that there is no such key.
+    """
     if info in settings.policy.gaen_signature_infos:
         raise Refused(
             "key_listed",
@@ -98,8 +99,14 @@ def retire(folders: Folders, settings: Settings, keys: KeyFolder, ledger: Ledger
             f"{key_file(info)} signed public files that are still in force, and makes them again if they are lost:"
             " retire it when `tocsin keys list` says that it is not needed, 15 days or more after it last signed",
         )
-    keys.remove_gaen_key(info)
+    is_there = info in keys.gaen_signs_from()
+    if is_there:
+        keys.remove_gaen_key(info)
     write_trust(folders, settings, keys)
+    if not is_there:
+        raise Refused(
+            "key_unknown", f"{key_file(info)} is not in the key folder, and {folders.trust.name} does not name it"
+        )
 
 
 def gaen_key_states(settings: Settings, keys: KeyFolder, ledger: Ledger) -> tuple[GaenKeyState, ...]:
