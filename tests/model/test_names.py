@@ -15,6 +15,8 @@ from tocsin.model.names import folded
         ("Stra\u00dfe", "STRASSE"),
         ("caf\u00e9", "cafe\u0301"),  # composed or not
         ("\ufb01nd", "find"),  # a ligature
+        ("Ada", "A\u034fda\ufe0f"),  # marks that are printable, and seen by nobody
+        ("Ada", "Ada\u3164"),
         ("\u0390", "\u03aa\u0301"),  # Greek: small is one letter, its capital has no composed form
         ("\u1fb7", "\u0391\u0342\u0399"),
         ("Ada  King", " ada\u00a0king "),

@@ -16,6 +16,7 @@ from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.policy import SignatureInfo
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant, day_of
 from tocsin.service.deployment import Deployment
+from tocsin.service.key_folder import KeyFolder
 from tocsin.service.trust import announce, gaen_key_states, retire, trust_of
 
 OLD, NEW = SignatureInfo("310", "v1"), SignatureInfo("310", "v2")
@@ -227,6 +228,18 @@ def test_a_retirement_that_broke_off_is_finished_by_the_same_command(site: Site)
     with pytest.raises(Refused, match=r"not in the key folder, and trust\.json does not name it"):
         retire(deployment.folders, deployment.settings, deployment.keys, site.performer.ledger, NEW)
     assert set(trusted(site)) == {OLD}
+
+
+def test_of_two_announcements_at_once_the_second_is_not_told_a_wrong_instant(site: Site) -> None:
+    class Beaten(KeyFolder):
+        def announce_gaen_key(self, info: SignatureInfo, signs_from: Instant) -> None:
+            super().announce_gaen_key(info, Instant(signs_from + DAY_SECONDS))
+            super().announce_gaen_key(info, signs_from)
+
+    deployment = site.deployment
+    keys = Beaten(deployment.folders.keys)
+    with pytest.raises(Refused, match="signs from another instant"):
+        announce(deployment.folders, deployment.settings, keys, NEW, None, site.clock.now())
 
 
 def test_a_retired_key_has_no_second_name(site: Site) -> None:

@@ -67,11 +67,11 @@ def announce(
     present = keys.gaen_signs_from().get(info)
     wanted = present if present and signs_from is None else signs_from
     chosen = Instant(-(-(earliest if wanted is None else wanted) // QUARTER_SECONDS) * QUARTER_SECONDS)
+    exists = Refused(
+        "key_exists", f"{key_file(info)} is there already and signs from another instant: take a new version"
+    )
     if present is not None and (present != chosen or not present):
-        raise Refused(
-            "key_exists",
-            f"{key_file(info)} is there already and signs from another instant: take a new version",
-        )
+        raise exists
     if not earliest <= chosen <= latest:
         raise Refused(
             "notice_refused",
@@ -79,6 +79,8 @@ def announce(
             f" before {utc(-(-earliest // QUARTER_SECONDS) * QUARTER_SECONDS)}. One that was announced late is retired",
         )
     keys.announce_gaen_key(info, chosen)
+    if keys.gaen_signs_from().get(info) != chosen:  # another process was faster
+        raise exists
     write_trust(folders, settings, keys)
     return chosen
 
