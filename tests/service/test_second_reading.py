@@ -547,3 +547,31 @@ def test_a_claim_index_that_names_a_wrong_event_is_told_as_damage(site: Site, na
         shell.commit()
     with pytest.raises(Invalid, match=f"broken at event {named}: the index of claims"):
         publisher.publish()
+
+
+def test_a_publisher_that_was_overtaken_leaves_newer_files_to_the_other(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not know what made them: it reads no journal for them, and does not say that they are erased."""
+    ours, other = site.deployment.publisher(), site.deployment.publisher()
+    site.clock.wait(4 * 3600)
+    ours.publish()
+    site.report("ada", 0)
+    keysets = site.deployment.folders.bucket / "v1/utopia/keyset"
+    before = set(keysets.iterdir())
+    decide = ours._decide
+
+    def overtaken() -> bool:
+        more = decide()
+        site.clock.wait(4 * 3600)
+        other.publish()
+        for path in set(keysets.iterdir()) - before:
+            path.unlink()
+        return more
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ours, "_decide", overtaken)
+        assert ours.publish() == 2
+    assert set(keysets.iterdir()) == before
+    ours.publish()
+    assert set(keysets.iterdir()) > before, "made again by the next round"

@@ -170,7 +170,7 @@ class Publisher:
     def _restore_files(self) -> None:
         """Makes again what is lost or damaged of the files in force: read whole once a version, else looked at."""
         out = self._released()
-        if out.leaf is None:
+        if out.leaf is None or out.version != self.ledger.version:  # what another publisher released, it looks after
             return
         look = missing if out.version == self._looked_through else damaged
         lost = look(out.leaf, self._bucket)
