@@ -1,6 +1,7 @@
 """The queue of writers."""
 
 import fcntl
+import os
 import threading
 from pathlib import Path
 
@@ -71,3 +72,12 @@ def test_what_was_reached_is_remembered(tmp_path: Path) -> None:
         assert reached(tmp_path / "j") == sequence
     (tmp_path / "j-turn").write_bytes(b"garbage")
     assert reached(tmp_path / "j") == 0, "no proof of anything"
+
+
+def test_a_pipe_in_the_place_of_the_turn_file_holds_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal-turn")
+    answers: list[int] = []
+    asking = threading.Thread(target=lambda: answers.append(reached(tmp_path / "journal")), daemon=True)
+    asking.start()
+    asking.join(5)
+    assert answers == [0]
