@@ -321,3 +321,16 @@ def test_what_cannot_be_taken_back_says_so(happens: Callable[[Story], object]) -
     happens(story)
     assert not take_back(story.ledger, to)
     assert not take_back(Ledger(), to), "a ledger that was dropped meanwhile"
+
+
+@pytest.mark.parametrize(
+    ("field", "number"), [("received_at", -1), ("received_at", 1 << 63), ("report_type", -1), ("report_type", 256)]
+)
+def test_a_report_that_no_row_can_hold_is_refused_before_it_waits(told: Story, field: str, number: int) -> None:
+    """Not when a column is asked next, by an error that is not ours: the whole table would be lost with it."""
+    ledger = Ledger()
+    report = next(event for event in told.events if isinstance(event.body, Reported))
+    fold(ledger, told.events[: report.sequence - 1])
+    with pytest.raises(Invalid):
+        fold(ledger, [replace(report, body=replace(report.body, **{field: number}))])
+    assert len(ledger.reports["sequence"]) == ledger.reports.count and not ledger.torn

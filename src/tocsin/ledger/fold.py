@@ -42,6 +42,9 @@ from tocsin.model.times import DAY_SECONDS, day_of
 Rows = NDArray[np.int64]
 Value = TypeVar("Value")
 _NO_DIGEST: Final = bytes(32)
+_NO_INSTANT: Final = 1 << 40
+_NO_REPORT_TYPE: Final = 1 << 8
+"""Rows wait before they are written: a number that their columns can't hold must be refused before it waits."""
 
 
 def fold(ledger: Ledger, events: Iterable[Event]) -> None:
@@ -128,6 +131,8 @@ def _batch_activated(ledger: Ledger, event: Event, body: BatchActivated) -> None
 
 
 def _reported(ledger: Ledger, event: Event, body: Reported) -> None:
+    if not (0 <= body.received_at < _NO_INSTANT and 0 <= body.report_type < _NO_REPORT_TYPE):
+        raise Invalid(f"event {event.sequence} has a time or a report type that the ledger has no room for")
     content, index = event.content, ledger.reports.count
     batch, serial, provider, sent, objections, first_row, rows = 0, 0, 0, _NO_DIGEST, 0, ledger.keys.count, 0
     if content is not None:
