@@ -307,7 +307,8 @@ def test_a_list_that_was_lost_is_made_again(site: Site) -> None:
     assert all(path.exists() for path in lists)
 
 
-def test_the_index_names_no_file_that_is_lost_for_good(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("harm", ["lost", "damaged"])
+def test_the_index_names_no_file_that_is_lost_for_good(site: Site, monkeypatch: pytest.MonkeyPatch, harm: str) -> None:
     """Nobody can make it again: the publisher says so, and the index leads to the whole set by the dump."""
     ours = publisher_of(site)
     bucket = site.deployment.folders.bucket
@@ -317,10 +318,13 @@ def test_the_index_names_no_file_that_is_lost_for_good(site: Site, monkeypatch: 
         site.clock.wait(FOUR_HOURS)
         ours.publish()
     lost, kept = index.read_text().split("\n")
-    (bucket / lost).unlink()
+    if harm == "lost":
+        (bucket / lost).unlink()
+    else:
+        (bucket / lost).write_bytes((bucket / lost).read_bytes()[:-1])
     monkeypatch.setattr("tocsin.service.publish.put", lambda objects, bucket: frozenset())
     with pytest.raises(Unavailable, match="can't be made again"):
-        ours.publish()
+        publisher_of(site).publish()
     dump, after = index.read_text().split("\n")
     assert after == kept and dump != lost and (bucket / dump).exists()
 

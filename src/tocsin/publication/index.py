@@ -5,7 +5,7 @@ written after the files and before the head, so it is never behind the head and 
 publisher puts it right whenever it looks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 from msgspec import Struct
@@ -55,25 +55,31 @@ def indexed_deltas(ledger: Ledger, made: Sequence[MadeFile]) -> list[MadeFile]:
     ]
 
 
-def index_text(index: Index, bucket: Bucket) -> bytes:
+def index_text(index: Index, bucket: Bucket, lost: Set[str] = frozenset()) -> bytes:
     """What the index says in this bucket: every delta, or the newest dump and the deltas after the last that is lost.
+
+    `lost`: names that are known to be damaged for good, which are not handed out though they are there.
 
     A delta that was lost and can't be made again, since its keys are erased, would leave new clients without them.
     """
-    there = [bucket.length(name) is not None for name in index.deltas]
+
+    def is_there(name: str) -> bool:
+        return name not in lost and bucket.length(name) is not None
+
+    there = [is_there(name) for name in index.deltas]
     if all(there):
         return encode_index(index.deltas)
     after_lost = index.deltas[len(there) - there[::-1].index(False) :]
-    return encode_index([*(name for name in index.dump if bucket.length(name) is not None), *after_lost])
+    return encode_index([*(name for name in index.dump if is_there(name)), *after_lost])
 
 
-def put_index(index: Index, bucket: Bucket, head: bytes | None) -> bool:
-    """Makes the bucket's index say what it must. False if another publisher was faster: the head is another.
+def put_index(index: Index, bucket: Bucket, head: bytes | None, lost: Set[str] = frozenset()) -> bool:
+    """Makes the bucket's index say what it must (`index_text`). False if another publisher was faster.
 
     The index is read before the head: who was overtaken in between by another publisher finds one of them changed.
     """
     held = bucket.read(index.name)
-    text = index_text(index, bucket)
+    text = index_text(index, bucket, lost)
     if held == text:
         return True
     if bucket.read(HEAD_NAME) != head:

@@ -225,7 +225,7 @@ class Publisher:
         """Puts the conventional index right, if it was lost or spoilt. Whoever is overtaken leaves it to the other."""
         out = self._released()
         if out.version and out.version == self.ledger.version:
-            put_index(index_of(self.ledger, self._made_now()), self._bucket, out.head)
+            put_index(index_of(self.ledger, self._made_now()), self._bucket, out.head, self._lost_for_good)
 
     def _released(self) -> Released:
         return released(self._bucket, self._signing_keys.head_verifier)
