@@ -154,7 +154,7 @@ def retired(site: Site) -> None:
     performer = deployment.performer()
     performer.catch_up()
     try:
-        retire(deployment.folders, deployment.settings, deployment.keys, performer.ledger, OLD)
+        retire(deployment.folders, deployment.settings, deployment.keys, performer.ledger, OLD, site.clock.now())
     finally:
         deployment.close()
 
@@ -204,7 +204,9 @@ def test_a_key_that_signs_is_not_retired(site: Site) -> None:
     deployment = site.deployment
     for info, said in ((OLD, "still signs"), (NEW, "not in the key folder")):
         with pytest.raises(Refused, match=said):
-            retire(deployment.folders, deployment.settings, deployment.keys, site.performer.ledger, info)
+            retire(
+                deployment.folders, deployment.settings, deployment.keys, site.performer.ledger, info, site.clock.now()
+            )
 
 
 def test_an_announced_key_may_be_given_up(site: Site) -> None:
@@ -215,7 +217,7 @@ def test_an_announced_key_may_be_given_up(site: Site) -> None:
         ("v2", signs_from, False, False),
         ("v1", 0, True, False),
     ]
-    retire(deployment.folders, deployment.settings, deployment.keys, site.performer.ledger, NEW)
+    retire(deployment.folders, deployment.settings, deployment.keys, site.performer.ledger, NEW, site.clock.now())
     assert set(trusted(site)) == {OLD}
 
 
@@ -226,7 +228,7 @@ def test_a_retirement_that_broke_off_is_finished_by_the_same_command(site: Site)
     deployment.keys.remove_gaen_key(NEW)
     assert set(trusted(site)) == {OLD, NEW}
     with pytest.raises(Refused, match=r"not in the key folder, and trust\.json does not name it"):
-        retire(deployment.folders, deployment.settings, deployment.keys, site.performer.ledger, NEW)
+        retire(deployment.folders, deployment.settings, deployment.keys, site.performer.ledger, NEW, site.clock.now())
     assert set(trusted(site)) == {OLD}
 
 
@@ -240,6 +242,16 @@ def test_of_two_announcements_at_once_the_second_is_not_told_a_wrong_instant(sit
     keys = Beaten(deployment.folders.keys)
     with pytest.raises(Refused, match="signs from another instant"):
         announce(deployment.folders, deployment.settings, keys, NEW, None, site.clock.now())
+
+
+def test_the_only_key_that_signs_now_is_not_retired(site: Site) -> None:
+    """Before the first version no file needs it; but without it there is none until the notice is over."""
+    announced(site)
+    deployment = restarted(site, NEW)
+    with pytest.raises(Refused, match="no key that the settings name signs yet"):
+        retire(deployment.folders, deployment.settings, deployment.keys, site.performer.ledger, OLD, site.clock.now())
+    deployment.close()
+    assert set(trusted(site)) == {OLD, NEW}
 
 
 def test_a_retired_key_has_no_second_name(site: Site) -> None:

@@ -101,7 +101,8 @@ def retire(key_id: KeyId, version: Version, /, *, data: Data = DEFAULT_DATA, ter
     with opened(data, terminal.clock) as deployment:
         performer = deployment.performer()
         performer.catch_up()
-        retire_key(deployment.folders, deployment.settings, deployment.keys, performer.ledger, info)
+        now = deployment.held_clock.now()
+        retire_key(deployment.folders, deployment.settings, deployment.keys, performer.ledger, info, now)
         terminal.line(f"{key_file(info)} is destroyed, and {deployment.folders.trust} names it no more.")
 
 

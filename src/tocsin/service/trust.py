@@ -85,7 +85,9 @@ def announce(
     return chosen
 
 
-def retire(folders: Folders, settings: Settings, keys: KeyFolder, ledger: Ledger, info: SignatureInfo) -> None:
+def retire(
+    folders: Folders, settings: Settings, keys: KeyFolder, ledger: Ledger, info: SignatureInfo, now: int
+) -> None:
     """Destroys the GAEN key `info` and takes it out of ``trust.json``. Raises `Refused` while anything needs it.
 
     Run again, after it broke off between the two, it does the second; and says that there is no such key.
@@ -101,7 +103,14 @@ def retire(folders: Folders, settings: Settings, keys: KeyFolder, ledger: Ledger
             f"{key_file(info)} signed public files that are still in force, and makes them again if they are lost:"
             " retire it when `tocsin keys list` says that it is not needed, 15 days or more after it last signed",
         )
-    is_there = info in keys.gaen_signs_from()
+    signs_from = keys.gaen_signs_from()
+    is_there = info in signs_from
+    if is_there and not any(signs_from.get(named, now + 1) <= now for named in settings.policy.gaen_signature_infos):
+        raise Refused(
+            "key_alone",
+            f"no key that the settings name signs yet, so {key_file(info)} may be the only one that can: name it in"
+            " gaen_signature_infos until another signs",
+        )
     if is_there:
         keys.remove_gaen_key(info)
     write_trust(folders, settings, keys)
