@@ -23,7 +23,7 @@ PHONES = 12
 JSON = {"Content-Type": "application/json"}
 
 
-def until(what: str, holds: Callable[[], object]) -> None:
+def until(what: str, holds: Callable[..., object]) -> None:
     """Waits for something that can be seen; fails if it does not come."""
     give_up_at = time.monotonic() + PATIENCE_SECONDS
     while not holds():

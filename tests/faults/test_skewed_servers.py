@@ -44,7 +44,7 @@ def test_two_servers_of_which_one_has_a_wrong_clock(tmp_path: Path, skew: int) -
         now = START + moment
         set_clock(top, now)
         tip = floor_quarter(now + max(0, skew))  # whoever is ahead stamps, and is never behind
-        until("the version of the step", lambda at=tip: _newest_at(here) == at)  # type: ignore[misc]
+        until("the version of the step", lambda at=tip: _newest_at(here) == at)
         for own, server in servers.items():
             name = f"phone {taken}"
             body = report(name, site.cards[taken], 2, now).body

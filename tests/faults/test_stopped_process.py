@@ -183,7 +183,7 @@ def test_one_that_stands_still_before_the_head_puts_no_older_one_back(pair: Pair
     until("the same version, by the peer", lambda: pair.version == 1)
     for version in (2, 3):
         pair.wait(900)
-        until("the next version, by the peer", lambda v=version: pair.version == v)  # type: ignore[misc]
+        until("the next version, by the peer", lambda v=version: pair.version == v)
     pair.go_on()
     pair.wait(900)
     until("one more, by whomever", lambda: pair.version == 4)
@@ -213,10 +213,10 @@ def _stand_still_under_load(pair: Pair, moments: random.Random, seconds: float, 
         pair.left.send(signal.SIGSTOP)
         pair.until_left_stands()
         stopped_at, taken, away = time.monotonic(), len(load.taken), load.away
-        until("the peer goes on, or says no", lambda t=taken, a=away: len(load.taken) > t + 4 or load.away > a)  # type: ignore[misc]
+        until("the peer goes on, or says no", lambda t=taken, a=away: len(load.taken) > t + 4 or load.away > a)
         time.sleep(max(0.0, stopped_at + seconds - time.monotonic()))
         pair.go_on()
-        until("it goes on itself", lambda b=body: pair.left.verdict(b) is Verdict.TAKEN)  # type: ignore[misc]
+        until("it goes on itself", lambda b=body: pair.left.verdict(b) is Verdict.TAKEN)
     while not load.waiting.empty():  # no more of them
         load.waiting.get_nowait()
     for phone in phones:

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -240,10 +241,10 @@ def test_a_poisonous_call_does_not_shut_out_its_neighbours(tmp_path: Path, monke
     site = Site(tmp_path / "site", FixedClock())
     judge = intake.judge
 
-    def fragile(ledger: Ledger, call: object, *rest: object) -> intake.Judgement:
+    def fragile(ledger: Ledger, call: Any, *rest: Any) -> intake.Judgement:
         if getattr(call, "tracking_id", None) == tracking_id(drawn("phone 2 w")):
             raise ZeroDivisionError
-        return judge(ledger, call, *rest)  # type: ignore[arg-type]
+        return judge(ledger, call, *rest)
 
     monkeypatch.setattr(intake, "judge", fragile)
     now = floor_quarter(site.clock.now())

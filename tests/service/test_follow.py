@@ -31,6 +31,11 @@ def events(site: Site) -> list[StoredEvent]:
     return read
 
 
+def at_once(events: list[StoredEvent]) -> follow.Read:
+    """Read in one page."""
+    return lambda after: events[after:]
+
+
 def pages_of(events: list[StoredEvent], size: int, asked: list[int]) -> follow.Read:
     """A journal that holds these events and gives so many of them at once."""
 
@@ -83,9 +88,9 @@ def test_what_cannot_be_read_leaves_what_came_before(site: Site, events: list[St
     follower = Follower(site.deployment.keys)
     for _ in range(2):
         with pytest.raises(UnknownKind if wrong == "unknown kind" else Invalid):
-            follower.catch_up(lambda after: [*events[:6], bad[wrong]][after:])
+            follower.catch_up(at_once([*events[:6], bad[wrong]]))
         assert follower.ledger.sequence in (6, 0)
-    follower.catch_up(lambda after: events[after:])
+    follower.catch_up(at_once(events))
     assert follower.ledger.sequence == 9 and follower.ledger.reports.count == 5
 
 
@@ -93,7 +98,7 @@ def test_content_of_another_event_does_not_open(site: Site, events: list[StoredE
     """A report's content cannot be moved to another report."""
     swapped = [*events[:5], chained(replace(events[5], content=events[6].content))]
     with pytest.raises(Invalid, match="does not open"):
-        Follower(site.deployment.keys).catch_up(lambda after: swapped[after:])
+        Follower(site.deployment.keys).catch_up(at_once(swapped))
 
 
 def test_what_was_changed_is_never_folded(site: Site, events: list[StoredEvent]) -> None:
@@ -103,19 +108,19 @@ def test_what_was_changed_is_never_folded(site: Site, events: list[StoredEvent])
     for changed in (replace(events[6], body=body), replace(events[6], claims=()), replace(events[6], content=b"")):
         follower = Follower(site.deployment.keys)
         with pytest.raises(Broken, match="chain holds up to event 6") as broken:
-            follower.catch_up(lambda after: [*events[:6], changed][after:])  # noqa: B023
+            follower.catch_up(at_once([*events[:6], changed]))
         assert (broken.value.sequence, broken.value.proven, follower.ledger.sequence) == (7, 6, 6)
 
 
 def test_an_older_copy_put_back_under_a_running_process(site: Site, events: list[StoredEvent]) -> None:
     """It may have gone on by itself since: both are seen at the next look."""
     follower = Follower(site.deployment.keys)
-    follower.catch_up(lambda after: events[after:])
+    follower.catch_up(at_once(events))
     grown = [*events[:6], *(chained(replace(event, recorded_at=event.recorded_at + 900)) for event in events[6:])]
     for copy in (events[:6], grown):
         with pytest.raises(Broken, match="older copy"):
-            follower.catch_up(lambda after: copy[after:])  # noqa: B023
-    follower.catch_up(lambda after: events[after:])
+            follower.catch_up(at_once(copy))
+    follower.catch_up(at_once(events))
     assert follower.ledger.sequence == 9
 
 

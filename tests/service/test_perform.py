@@ -4,6 +4,7 @@ import base64
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -220,10 +221,10 @@ def test_a_call_that_breaks_a_rule_stores_nothing_of_its_group(
     judge = intake.judge
     poison = call(site, "poison", 1)
 
-    def fragile(ledger: Ledger, call: object, *rest: object) -> intake.Judgement:
+    def fragile(ledger: Ledger, call: Any, *rest: Any) -> intake.Judgement:
         if getattr(call, "tracking_id", None) == tracking_id(drawn("poison w")):
             raise ZeroDivisionError
-        return judge(ledger, call, *rest)  # type: ignore[arg-type]
+        return judge(ledger, call, *rest)
 
     monkeypatch.setattr(intake, "judge", fragile)
     before = journal.tip()

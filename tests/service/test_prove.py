@@ -7,8 +7,10 @@ from contextlib import closing
 import pytest
 
 from tests.sites import Site, report
-from tocsin.journal.port import Broken
+from tocsin.journal.encoding import StoredEvent
+from tocsin.journal.port import PAGE_EVENTS, Broken, Tip
 from tocsin.journal.verify import verify
+from tocsin.model.claims import Claim
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.service.prove import Prover
 
@@ -49,19 +51,21 @@ def test_a_server_that_stops_does_not_wait_for_the_proof(site: Site) -> None:
     class Endless:
         """A journal that never comes to an end."""
 
-        def __init__(self) -> None:
-            self.tip = site.deployment.journal.tip
-            self.holders = site.deployment.journal.holders
+        def tip(self) -> Tip:
+            return site.deployment.journal.tip()
 
-        def claim_rows(self, after: bytes, limit: int) -> list[tuple[bytes, int]]:
+        def holders(self, claims: list[Claim]) -> list[int | None]:
+            return site.deployment.journal.holders(claims)
+
+        def claim_rows(self, after: Claim, limit: int) -> list[tuple[Claim, int]]:
             reads.set()
-            return [(b"0" * 33, 1)]
+            return [(Claim(b"0" * 33), 1)]
 
-        def read(self, after: int, limit: int = 1) -> object:
+        def read(self, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]:
             return site.deployment.journal.read(after, limit)
 
     found: list[Invalid] = []
-    prover = Prover(Endless(), found.append)  # type: ignore[arg-type]
+    prover = Prover(Endless(), found.append)
     prover.start()
     assert reads.wait(30)
     prover.stop()

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tocsin.cli.terminal import InTerminal
+from tocsin.cli.terminal import InTerminal, Terminal
 from tocsin.model.errors import Invalid
 from tocsin.service.founding import found
 from tocsin.service.key_folder import PURPOSES
-from tocsin.service.settings import Settings
+from tocsin.service.settings import Folders, Settings
 from tocsin.service.settings_table import read_table
 
 
@@ -50,7 +50,10 @@ def init(
         settings = read_table(given, Settings)
     except Invalid as invalid:
         raise Invalid(f"{invalid}.") from None
-    folders = found(directory, settings, terminal.clock)
+    _tell(terminal, region, directory, found(directory, settings, terminal.clock))
+
+
+def _tell(terminal: Terminal, region: str, directory: Path, folders: Folders) -> None:
     terminal.line(f"A deployment for region {region} is in {directory}")
     terminal.line()
     terminal.facts(

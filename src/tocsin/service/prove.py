@@ -7,8 +7,7 @@ lost a claim would let a code be used twice: a server whose journal turns out br
 import threading
 from collections.abc import Callable
 
-from tocsin.journal.port import Journal
-from tocsin.journal.verify import verify
+from tocsin.journal.verify import Evidence, verify
 from tocsin.model.errors import Invalid, TocsinError
 
 
@@ -19,7 +18,7 @@ class _Stopped(TocsinError):
 class Prover:
     """The thread that proves `journal`. `found` is called from it with what is broken, if anything is."""
 
-    def __init__(self, journal: Journal, found: Callable[[Invalid], None]) -> None:
+    def __init__(self, journal: Evidence, found: Callable[[Invalid], None]) -> None:
         self._journal = journal
         self._found = found
         self._stopped = threading.Event()
