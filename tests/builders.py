@@ -28,6 +28,7 @@ from tocsin.model.labels import labelled_hash
 from tocsin.model.policy import Policy
 from tocsin.model.times import INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of, day_start, floor_quarter
 from tocsin.rules import corrections, issuance
+from tocsin.rules.allowance import UNLIMITED, Allowance
 from tocsin.rules.attribution import Attribution, attribution
 from tocsin.rules.corrections import Selection
 from tocsin.rules.intake import Judgement, judge
@@ -138,9 +139,16 @@ class Story:
         claim = b"\x03" + secret(f"card {kind} {batch} {serial}")
         return CodeReading(kind, batch, serial, genuine=True, claim=claim)
 
-    def judge(self, call: Call, code: CodeReading = NO_CODE, holds: Sequence[int] = (0,) * MAX_KEYS) -> Judgement:
+    def judge(
+        self,
+        call: Call,
+        code: CodeReading = NO_CODE,
+        holds: Sequence[int] = (0,) * MAX_KEYS,
+        allowance: Allowance = UNLIMITED,
+    ) -> Judgement:
         """What the rules say to a call now; nothing is appended."""
-        return judge(self.ledger, call, code, self.claims.__contains__, self.policy, floor_quarter(self.now), holds)
+        received_at = floor_quarter(self.now)
+        return judge(self.ledger, call, code, self.claims.__contains__, self.policy, received_at, holds, allowance)
 
     def send(self, call: Call, code: CodeReading = NO_CODE) -> Answer:
         """The answer to a call; what it leads to is appended."""

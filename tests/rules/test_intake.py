@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.builders import NOON, Story, day_key, key, report_call, secret, tracking_id, with_continue_id_of
+from tests.rules.test_allowance import Counted
 from tocsin.model.base64url import decode
 from tocsin.model.calls import (
     Answer,
@@ -22,7 +23,7 @@ from tocsin.model.calls import (
     WithdrawCall,
 )
 from tocsin.model.claims import continue_claim, report_id, tracking_claim, withdrawal_claim
-from tocsin.model.code_reading import CodeReading
+from tocsin.model.code_reading import CodeKind, CodeReading
 from tocsin.model.events import Reported, Target, Withdrawn
 from tocsin.model.keys import NO_ONSET
 from tocsin.model.policy import Policy
@@ -122,6 +123,11 @@ def _too_old() -> Verdict:
     return story.track("phone")
 
 
+def _over_allowance() -> Verdict:  # C16
+    guess = CodeReading(CodeKind.PHONE)
+    return Story().judge(report_call("phone", [GOOD]), guess, allowance=Counted(0)).answer.verdict
+
+
 def _noted() -> Verdict:
     story = Story()
     return story.judge(DecoyCall()).answer.verdict
@@ -142,9 +148,10 @@ REACHED: dict[Verdict, Callable[[], Verdict]] = {
     Verdict.UNKNOWN: lambda: Story().track("phone"),
     Verdict.TOO_OLD: _too_old,
     Verdict.NOTED: _noted,
+    Verdict.OVER_ALLOWANCE: _over_allowance,
 }
 ELSEWHERE = {Verdict.MALFORMED}  # C1: formats.wire says it, before any rule
-NOT_YET = {Verdict.PROVISIONAL, Verdict.OVER_ALLOWANCE}  # with the spool; with phone codes
+NOT_YET = {Verdict.PROVISIONAL}  # with the spool
 
 
 @pytest.mark.parametrize("verdict", REACHED)

@@ -36,6 +36,9 @@ class Stub(Performer):
         self.error: Exception | None = None
         self.following_error: Exception | None = None
 
+    def forget_sources(self) -> None:
+        pass
+
     def catch_up(self) -> None:
         self.followed.release()
         if self.following_error is not None:

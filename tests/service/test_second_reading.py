@@ -27,7 +27,7 @@ from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Event, Reported
 from tocsin.model.policy import Policy
-from tocsin.model.times import DAY_SECONDS, Day, day_of, floor_quarter
+from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of, floor_quarter
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment, signing_keys
 from tocsin.service.follow import Follower
@@ -138,10 +138,10 @@ def test_a_disk_that_hangs_does_not_hold_its_callers(site: Site, monkeypatch: py
 
 def test_a_call_that_meets_a_fault_does_not_shut_out_its_neighbours(site: Site) -> None:
     class Faulty(Performer):
-        def _answer(self, group: Group, arrival: Arrival):  # type: ignore[no-untyped-def]
+        def _answer(self, group: Group, arrival: Arrival, now: Instant):  # type: ignore[no-untyped-def]
             if arrival.body == b"poison":
                 raise ZeroDivisionError
-            return super()._answer(group, arrival)
+            return super()._answer(group, arrival, now)
 
     deployment = site.deployment
     performer = Faulty(deployment.journal, deployment.keys, site.clock, deployment.settings.policy)

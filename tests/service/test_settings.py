@@ -1,5 +1,6 @@
 """`tocsin.toml`: what is wrong is refused by the name of its field, and what founding writes is what was asked for."""
 
+import json
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 
 from tocsin.model.errors import Invalid, Refused
-from tocsin.model.policy import Policy, SignatureInfo
+from tocsin.model.policy import Policy, Rate, SignatureInfo
 from tocsin.service.settings import Folders, Settings, load_settings, settings_text
 
 REQUIRED = {
@@ -67,6 +68,8 @@ BAD_FIELDS = [
     ),
     *(("host", value) for value in ('""', '"a b"', '"a\\"b"', '"a\\nb"', "1")),
     *(("port", value) for value in ("-1", "65536", '"8787"', "1.5", "99999999999999999999")),
+    *(("trusted_proxies", value) for value in ("-1", "9", '"1"', "true", "1.5")),
+    *(("connections_per_source", value) for value in ("0", "-1", '"512"', '"None"', "true", "[]")),
     *(("single_machine", value) for value in ("1", '"true"', "[]")),
     *(("policy", value) for value in ("1", "[]")),
 ]
@@ -108,7 +111,14 @@ def test_the_edges_of_the_policy(folders: Folders, name: str) -> None:
 
 
 def test_every_field_of_the_policy_is_looked_at() -> None:
-    others = {"person_daily_cards", "provider_daily_cards", "self_reports", "publish_onset", "gaen_signature_infos"}
+    others = {
+        *RATES,
+        "person_daily_cards",
+        "provider_daily_cards",
+        "self_reports",
+        "publish_onset",
+        "gaen_signature_infos",
+    }
     assert NUMBERS.keys() | others == set(Policy.__struct_fields__)
 
 
@@ -118,6 +128,29 @@ def test_quotas(folders: Folders, name: str) -> None:
         read = load(folders, with_policy(name, good)).policy
         assert getattr(read, name) == ("none" if good == '"none"' else int(good))
     for bad in ("-1", "1.5", "true", '""', '"9"', '"None"', "inf", "[]"):
+        with pytest.raises(Invalid, match=name):
+            load(folders, with_policy(name, bad))
+
+
+RATES = [name for name in Policy.__struct_fields__ if isinstance(getattr(Policy(), name), Rate)]
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_rates(folders: Folders, name: str) -> None:
+    for good in ("[1, 1]", "[43200, 1]", "[1, 43200]", "[20, 10]"):
+        assert getattr(load(folders, with_policy(name, good)).policy, name) == Rate(*json.loads(good))
+    for bad in (
+        "[0, 1]",
+        "[1, 0]",
+        "[-1, 1]",
+        "[43201, 1]",
+        "[2, 21601]",
+        "[1]",
+        "[1, 1, 1]",
+        "[1.5, 1]",
+        '"20/10"',
+        "20",
+    ):
         with pytest.raises(Invalid, match=name):
             load(folders, with_policy(name, bad))
 

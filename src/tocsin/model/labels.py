@@ -23,6 +23,8 @@ LABELS: Final = frozenset(
         "leaf",
         "sent",
         "set",
+        "source",
+        "source-network",
         "tracking",
         "training-batch-key",
     }

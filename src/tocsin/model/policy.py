@@ -25,9 +25,26 @@ _LEAST: Final = {
     "card_life_quarters": 1,
 }
 
+_RATES: Final = (
+    "guesses_per_source",
+    "first_guesses_per_network",
+    "guesses_in_all",
+    "self_reports_per_source",
+    "first_self_reports_per_network",
+    "self_reports_in_all",
+)
+LONGEST_REFILL_SECONDS: Final = DAY_SECONDS // 2
+"""After this nothing of a source is left to be remembered: half of the day for which a keyed hash may be kept."""
 
 DailyCards = int | Literal["none"]
 """A quota in cards a UTC day; ``none`` is no limit, for TOML has no null."""
+
+
+class Rate(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """How often something may be done: `at_once` times, and once more each `refill_seconds` since."""
+
+    at_once: int
+    refill_seconds: int
 
 
 class SignatureInfo(Struct, frozen=True, array_like=True):
@@ -72,6 +89,18 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """Most cards that one person issues in a UTC day unless a second one approves; ``none``: no limit."""
     provider_daily_cards: DailyCards = 5_000
     """Most cards that one provider is given in a UTC day unless a second person approves; ``none``: no limit."""
+    guesses_per_source: Rate = Rate(20, 10)
+    """Wrong phone codes from one address."""
+    first_guesses_per_network: Rate = Rate(5, 3600)
+    """Of these, the first few from one network are not counted among all."""
+    guesses_in_all: Rate = Rate(1000, 1)
+    """Wrong phone codes from all addresses together, those first few aside."""
+    self_reports_per_source: Rate = Rate(5, 3600)
+    """Reports without a code from one address."""
+    first_self_reports_per_network: Rate = Rate(2, 21_600)
+    """Of these, the first few from one network are not counted among all."""
+    self_reports_in_all: Rate = Rate(1000, 10)
+    """Reports without a code from all addresses together, those first few aside."""
     gaen_signature_infos: tuple[SignatureInfo, ...] = (SignatureInfo("310", "v1"),)
     """The signatures on GAEN files, newest key first; one that is announced signs from its instant on."""
     gaen_notice_days: int = 7
@@ -99,7 +128,17 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"gaen_notice_days must be from 1 to {MOST_NOTICE_DAYS}")
         if not 1 <= self.maximum_batch_cards <= 2048:
             raise ValueError("maximum_batch_cards must be from 1 to 2048")
+        for name in _RATES:
+            _check_rate(name, getattr(self, name))
         if not 1 <= len(self.gaen_signature_infos) <= 10:
             raise ValueError("gaen_signature_infos must name 1 to 10 keys")
         if not all(KEY_NAME.fullmatch(part) for info in self.gaen_signature_infos for part in astuple(info)):
             raise ValueError("gaen_signature_infos: ids and versions are 1 to 32 of A-Z, a-z, 0-9 and _")
+
+
+def _check_rate(name: str, rate: Rate) -> None:
+    if rate.at_once < 1 or rate.refill_seconds < 1 or rate.at_once * rate.refill_seconds > LONGEST_REFILL_SECONDS:
+        raise ValueError(
+            f"{name} must be [how often at once, seconds until once more], both at least 1,"
+            f" and {LONGEST_REFILL_SECONDS} at most when multiplied"
+        )

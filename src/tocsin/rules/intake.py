@@ -31,13 +31,14 @@ from tocsin.model.calls import (
     WithdrawCall,
 )
 from tocsin.model.claims import Claim, continue_claim, report_id, tracking_claim, withdrawal_claim
-from tocsin.model.code_reading import CodeReading
+from tocsin.model.code_reading import CodeKind, CodeReading
 from tocsin.model.events import Draft, ReportContent, Reported, Withdrawn
 from tocsin.model.keys import CONTENT_KEY, MAX_KEYS, ContentKeys, KeyKind
 from tocsin.model.labels import labelled_hash
 from tocsin.model.policy import Policy
 from tocsin.model.sent import sent_digest
 from tocsin.model.times import Instant
+from tocsin.rules.allowance import UNLIMITED, Allowance, Costly
 from tocsin.rules.code_checks import SELF_REPORT, Origin, origin_of
 from tocsin.rules.key_checks import days_since_onset, hold_backs, key_verdict, overlap
 
@@ -60,16 +61,18 @@ def judge(
     policy: Policy,
     received_at: Instant,
     holds: Iterable[int],
+    allowance: Allowance = UNLIMITED,
 ) -> Judgement:
     """What `call` is answered and what is to be appended for it.
 
     `ledger`: at the tip, the group's earlier events included. `code`: the reading of a report's code, `NO_CODE` for
     all else. `received_at`: a multiple of 900. `holds`: at least 30 numbers, each drawn evenly from 0 to
-    ``policy.hold_back_quarters``; only as many are taken as the report has parts.
+    ``policy.hold_back_quarters``; only as many are taken as the report has parts. `allowance`: of the call's source,
+    asked at step 8 only.
     """
     match call:
         case ReportCall():
-            return _judge_report(ledger, call, code, claimed, policy, received_at, holds)
+            return _judge_report(ledger, call, code, claimed, policy, received_at, holds, allowance)
         case TrackCall(tracking_id):
             return _answer(_standing(ledger, tracking_id))
         case WithdrawCall(secret):
@@ -92,6 +95,7 @@ def _judge_report(
     policy: Policy,
     received_at: Instant,
     holds: Iterable[int],
+    allowance: Allowance,
 ) -> Judgement:
     if call.code is None and not policy.self_reports:  # 2 (C4)
         return _answer(Verdict.UNSUPPORTED)
@@ -106,7 +110,12 @@ def _judge_report(
         return Judgement(Answer(Verdict.NO_KEY_LEFT, verdicts))
     if overlap(call.keys[position] for position in taken):  # 7 (C11)
         return _answer(Verdict.REPORT_REFUSED)
+    costly = _costly(call, code)
+    if costly is not None and not allowance.take(costly):  # 8 (C16)
+        return _answer(Verdict.OVER_ALLOWANCE)
     origin = SELF_REPORT if call.code is None else origin_of(ledger, code, received_at)  # 8 (C12)
+    if costly is Costly.GUESS and code.genuine and origin is not Verdict.CODE_UNKNOWN:  # its holder, no guesser (C16)
+        allowance.give_back()
     if isinstance(origin, Verdict):
         return _answer(origin)
     if origin.claim is not None and claimed(origin.claim):  # 9 (C13)
@@ -115,6 +124,13 @@ def _judge_report(
         return _answer(Verdict.MISMATCH)
     draft = _report_draft(call, code, origin, verdicts, taken, policy, received_at, holds)
     return Judgement(Answer(Verdict.TAKEN, verdicts), draft)  # C15
+
+
+def _costly(call: ReportCall, code: CodeReading) -> Costly | None:
+    """What is costly about a report; None for one with a card, whose MAC can't be guessed."""
+    if call.code is None:
+        return Costly.SELF_REPORT
+    return Costly.GUESS if code.kind == CodeKind.PHONE else None
 
 
 def _answer_again(ledger: Ledger, report: int, call: ReportCall, code: CodeReading) -> Answer:

@@ -17,6 +17,7 @@ from msgspec import Struct
 from tocsin.model.errors import TocsinError, Unavailable
 from tocsin.service.follow import FOLLOW_SECONDS
 from tocsin.service.perform import Arrival, Performer
+from tocsin.service.sources import Sources
 from tocsin.service.trouble import Told, Trouble
 
 MAX_GROUP: Final = 256
@@ -60,6 +61,11 @@ class Collector:
         """Whether a further call may wait."""
         return self._thread.is_alive() and self._waiting.qsize() < MAX_WAITING
 
+    @property
+    def sources(self) -> Sources:
+        """What makes the source of an arrival of its address."""
+        return self._performer.sources
+
     async def answer(self, arrival: Arrival, loop: AbstractEventLoop) -> bytes:
         """The 1,024-byte answer to this call, once its group is durable.
 
@@ -102,6 +108,7 @@ class Collector:
 
     def _follow(self) -> None:
         try:
+            self._performer.forget_sources()
             self._performer.catch_up()
         except TocsinError:
             pass  # the next group meets the same and says so to its callers

@@ -25,19 +25,22 @@ from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
 from tocsin.model.times import Instant, day_of
 from tocsin.rules import intake
+from tocsin.service.allowances import Allowances
 from tocsin.service.codes import read_code
 from tocsin.service.follow import Follower
 from tocsin.service.key_folder import KeyFolder
+from tocsin.service.sources import UNKNOWN_SOURCE, Source, Sources
 
 Rule = Callable[[Ledger, Instant], Draft]
 """A rule with its request and policy bound: what it decides about this ledger at this moment."""
 
 
 class Arrival(Struct, frozen=True):
-    """A call as it came: its 4,096 bytes, and the quarter-hour of the last of them."""
+    """A call as it came: its 4,096 bytes, the quarter-hour of the last of them, and the source as a keyed hash."""
 
     body: bytes
     received_at: Instant
+    source: Source = UNKNOWN_SOURCE
 
 
 class Performer:
@@ -50,6 +53,8 @@ class Performer:
         self._policy = policy
         self._follower = Follower(keys)
         self._closed: str | None = None
+        self.sources = Sources()
+        self._allowances = Allowances(policy)
 
     @property
     def ledger(self) -> Ledger:
@@ -64,6 +69,12 @@ class Performer:
         """Reads what other processes have appended."""
         self._follower.catch_up(self._journal.read)
 
+    def forget_sources(self) -> None:
+        """Forgets what is no longer needed of those who called. Raises `Unavailable` if the clock is not trusted."""
+        now = self._clock.now()
+        self.sources.forget(now)
+        self._allowances.forget(now)
+
     def take_no_more(self, why: str) -> None:
         """Every call from now on is answered as if the journal were away. May be called from any thread."""
         self._closed = why
@@ -76,9 +87,10 @@ class Performer:
         """
         if self._closed is not None:
             raise Unavailable(self._closed)
-        with self._group(max(arrival.received_at for arrival in arrivals)) as (group, _):
+        with self._group(max(arrival.received_at for arrival in arrivals)) as (group, now):
             self._refuse_missing_secrets(arrivals)
-            answers = [self._answer(group, arrival) for arrival in arrivals]
+            self._allowances.forget(now)
+            answers = [self._answer(group, arrival, now) for arrival in arrivals]
         return [encode_answer(answer) for answer in answers]
 
     def act(self, rule: Rule) -> Event:
@@ -129,7 +141,7 @@ class Performer:
         for period in {batch.issuing_period for batch in self.ledger.batches.values()}:
             self._keys.issuing_secret(period)
 
-    def _answer(self, group: Group, arrival: Arrival) -> Answer:
+    def _answer(self, group: Group, arrival: Arrival, now: Instant) -> Answer:
         try:
             call = decode_call(arrival.body)
         except Invalid:
@@ -142,6 +154,7 @@ class Performer:
             self._policy,
             arrival.received_at,
             (secrets.randbelow(self._policy.hold_back_quarters + 1) for _ in range(MAX_KEYS)),
+            self._allowances.of(arrival.source, now),
         )
         if judgement.draft is not None:
             self._append(group, judgement.draft, arrival.received_at)

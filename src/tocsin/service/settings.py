@@ -5,7 +5,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +19,11 @@ BASE_URL: Final = re.compile(r"https?://[!$-.0->@-\[\]-~][!$->@-\[\]-~]*")
 """Printable ASCII without a query or fragment, quotes or backslashes, which would not survive `settings_text`."""
 HOST: Final = re.compile(r"[0-9A-Za-z.:%_-]{1,255}")
 ORIGIN: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}(/[a-z0-9._-]{1,64}){0,3}")
+
+MOST_PROXIES: Final = 8
+"""More in a row is a slip of the pen."""
+Connections = int | Literal["none"]
+"""A limit; ``none`` is no limit, for TOML has no null."""
 
 _SHOWN: Final = {
     "minimum_reports": "reports that must wait before additions go out",
@@ -46,6 +51,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The TCP port to listen on."""
     single_machine: bool = False
     """Whether a journal on a file system that does not survive a power cut is meant (a demo, a drill)."""
+    trusted_proxies: int = 0
+    """How many proxies stand before this server: that entry of ``X-Forwarded-For``, from the right, is believed."""
+    connections_per_source: Connections = 512
+    """Open connections of one address (IPv6: a /64), where no proxy stands before this server; ``none``: no limit."""
     policy: Policy = Policy()
 
     def __post_init__(self) -> None:
@@ -59,6 +68,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError("host must be an address or a host name")
         if not 0 <= self.port <= 65_535:
             raise ValueError("port must be from 0 to 65535")
+        if not 0 <= self.trusted_proxies <= MOST_PROXIES:
+            raise ValueError(f"trusted_proxies must be from 0 to {MOST_PROXIES}")
+        if isinstance(self.connections_per_source, int) and self.connections_per_source < 1:
+            raise ValueError('connections_per_source must be at least 1, or "none"')
 
 
 class Folders(Struct, frozen=True):

@@ -41,7 +41,7 @@ def read_table(table: dict[str, Any], struct: type[_T], above: str = "") -> _T:
 
 def _value(value: Any, field: FieldInfo, above: str) -> Any:
     name = f"{above}{field.name}"
-    if isinstance(field.type, type) and issubclass(field.type, Struct):
+    if isinstance(field.type, type) and issubclass(field.type, Struct) and not field.type.__struct_config__.array_like:
         if not isinstance(value, dict):
             raise Invalid(f"`{name}` must be a table: [{name}]")
         return read_table(value, field.type, f"{name}.")

@@ -13,6 +13,7 @@ from tocsin.client.calls import decoy_call
 from tocsin.model.errors import Unavailable
 from tocsin.service.collect import Collector
 from tocsin.service.perform import Arrival
+from tocsin.service.sources import Sources
 from tocsin.web.apps.grid import GRID_SECONDS, next_tick
 from tocsin.web.apps.intake import Intake
 
@@ -67,6 +68,8 @@ class _SlowCollector:
         self._seconds = seconds
         self._answer = answer
 
+    sources = Sources()
+
     async def answer(self, arrival: Arrival, loop: asyncio.AbstractEventLoop) -> bytes:
         await asyncio.sleep(self._seconds)
         if self._answer is None:
@@ -80,7 +83,7 @@ def test_the_call_counts_the_grid_from_its_last_byte(
     site: Site, made_in: float, ticks: int, answer: bytes | None
 ) -> None:
     collector = cast(Collector, _SlowCollector(made_in, answer))
-    intake = Intake(collector, site.deployment.keys, site.clock, GRID_SECONDS)
+    intake = Intake(collector, site.deployment.keys, site.clock, 0, GRID_SECONDS)
     loop = _WarpLoop()
     last_byte_at = left_at = 0.0
     body = decoy_call()

@@ -27,12 +27,14 @@ def apps_application(deployment: Deployment, collector: Collector, *, grid_secon
     files = Files(deployment.bucket, deployment.settings.region, deployment.folders.trust)
     document = msgspec.json.encode(openapi_document(deployment.settings.base_url))
 
+    intake = Intake(collector, deployment.keys, deployment.clock, deployment.settings.trusted_proxies, grid_seconds)
+
     async def openapi(request: Request) -> Response:
         return Response(document, headers={"content-type": JSON, "cache-control": TRUST_CACHING})
 
     application = Starlette(
         routes=[
-            Route("/v1/reports", Intake(collector, deployment.keys, deployment.clock, grid_seconds), methods=["POST"]),
+            Route("/v1/reports", intake, methods=["POST"]),
             Route("/v1/head", files.head),
             Route("/v1/{region}/gaen/index.txt", files.index),
             Route("/v1/{region}/{profile}/{hash}", files.object),

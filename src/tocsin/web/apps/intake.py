@@ -18,6 +18,7 @@ from tocsin.model.times import day_of, floor_quarter
 from tocsin.service.collect import Collector
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.perform import Arrival
+from tocsin.web.addresses import caller_of_call
 from tocsin.web.apps.grid import next_tick
 from tocsin.web.problems import Problem, problem_response
 
@@ -32,10 +33,13 @@ ANSWER_HEADERS: Final = [
 class Intake:
     """The ASGI endpoint. `grid_seconds` 0 takes the answers off the grid: for measurements only."""
 
-    def __init__(self, collector: Collector, keys: KeyFolder, clock: Clock, grid_seconds: float) -> None:
+    def __init__(
+        self, collector: Collector, keys: KeyFolder, clock: Clock, trusted_proxies: int, grid_seconds: float
+    ) -> None:
         self._collector = collector
         self._keys = keys
         self._clock = clock
+        self._trusted_proxies = trusted_proxies
         self._grid_seconds = grid_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +58,7 @@ class Intake:
             return
         loop = asyncio.get_running_loop()
         arrived = loop.time()
-        answer = await self._answer(body, loop)
+        answer = await self._answer(body, scope, loop)
         await asyncio.sleep(next_tick(loop.time(), arrived, self._grid_seconds) - loop.time())
         if answer is None:
             await problem_response(Problem.NOT_NOW)(scope, receive, send)
@@ -62,10 +66,13 @@ class Intake:
         await send({"type": "http.response.start", "status": 200, "headers": ANSWER_HEADERS})
         await send({"type": "http.response.body", "body": answer})
 
-    async def _answer(self, body: bytes, loop: asyncio.AbstractEventLoop) -> bytes | None:
+    async def _answer(self, body: bytes, scope: Scope, loop: asyncio.AbstractEventLoop) -> bytes | None:
         """The answer of the group; None, for all of it alike, if nothing could be stored."""
         try:
-            return await self._collector.answer(Arrival(body, floor_quarter(self._clock.now())), loop)
+            now = self._clock.now()
+            caller = caller_of_call((scope.get("client") or (None,))[0], scope["headers"], self._trusted_proxies)
+            source = self._collector.sources.source(caller.own, caller.network, now)
+            return await self._collector.answer(Arrival(body, floor_quarter(now), source), loop)
         except Unavailable:
             return None
 
