@@ -1,7 +1,9 @@
 """`tocsin client` against a running server, over HTTP."""
 
 import json
+import socket
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -11,11 +13,15 @@ import numpy as np
 import pytest
 
 from tests.cli.conftest import Run
-from tests.sites import FixedClock, Site, drawn
-from tocsin.cli import client, fetch
+from tests.sites import FixedClock, Site, drawn, report
+from tocsin.cli import calling, client, fetch
 from tocsin.cli.phone import Phone, Stage
 from tocsin.client.ephemeral_ids import rolling_proximity_identifiers
+from tocsin.client.schedule import Schedule
+from tocsin.client.sync import next_sync_at
+from tocsin.formats.wire import encode_answer
 from tocsin.model.base64url import encode
+from tocsin.model.calls import Answer, Verdict
 from tocsin.model.errors import Unavailable
 from tocsin.model.keys import RECORD
 from tocsin.model.times import INTERVALS_PER_DAY, QUARTER_SECONDS, day_of
@@ -28,6 +34,13 @@ def phone(tmp_path: Path) -> Path:
 
 def _words(command: str, phone: Path, trust: Path, *more: str) -> list[str]:
     return ["client", command, "--phone", str(phone), "--trust", str(trust), *more]
+
+
+def _due_at(phone: Path) -> int:
+    """When the phone's next call is due."""
+    schedule = Phone(phone).schedule()
+    assert schedule is not None
+    return schedule.due_at
 
 
 def _key_file(path: Path, clock: FixedClock, key_data: bytes) -> int:
@@ -71,7 +84,7 @@ def test_a_report_whose_answer_was_lost_is_sent_again_as_it_was(
         raise Unavailable("The server can't be reached.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(client, "post", lose_the_answer)
+        patched.setattr(calling, "post", lose_the_answer)
         assert run(*_words("report", phone, trust, "--code", site.cards[0])).code == 1
     kept = Phone(phone).report()
     assert kept is not None and kept[0] is Stage.PENDING and [kept[1].body] == sent
@@ -88,7 +101,7 @@ def test_a_withdrawn_report_is_never_posted_again(
         raise Unavailable("The server can't be reached.")
 
     with monkeypatch.context() as patched:
-        patched.setattr(client, "post", unreachable)
+        patched.setattr(calling, "post", unreachable)
         run(*_words("report", phone, trust, "--code", site.cards[0]))
         run(*_words("withdraw", phone, trust))
     assert run(*_words("report", phone, trust, "--code", site.cards[0])).code == 1
@@ -148,6 +161,120 @@ def test_a_decoy_is_answered_and_recorded_nowhere(run: Run, site: Site, trust: P
     before = site.deployment.journal.tip().sequence
     assert run("client", "decoy", "--trust", str(trust), "--json").json == {"verdict": "noted", "keys": []}
     assert site.deployment.journal.tip().sequence == before
+
+
+def test_the_call_that_is_due_says_what_there_is_to_say(
+    run: Run, site: Site, trust: Path, phone: Path, clock: FixedClock
+) -> None:
+    """From the first decoy to the withdrawal, each in its turn."""
+    first = run(*_words("due", phone, trust))
+    assert first.code == 0 and "The next call is due at" in first.out and "answered" not in first.out
+
+    def turn() -> tuple[str | None, str | None]:
+        clock.at = _due_at(phone)
+        made = run(*_words("due", phone, trust, "--json")).json
+        assert made["next_call_at"] == _due_at(phone)
+        return made["errand"], made["answer"] and made["answer"]["verdict"]
+
+    assert turn() == ("decoy", "noted")
+    stored = run(*_words("report", phone, trust, "--code", site.cards[0], "--when-due"))
+    assert stored.code == 0 and "in its turn" in stored.out
+    site.performer.catch_up()
+    assert site.performer.ledger.reports.count == 0
+    assert turn() == ("repeat", "taken")
+    clock.wait(24 * 3600)
+    assert turn() == ("track", "taken")
+    assert run(*_words("withdraw", phone, trust, "--when-due", "--json")).json["errand"] is None
+    assert turn() == ("withdraw", "withdrawn")
+    assert turn() == ("decoy", "noted")
+    assert Phone(phone).report() is None
+
+
+def test_before_it_is_due_nothing_is_sent(run: Run, phone: Path, trust: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unexpected(url: str, body: bytes) -> bytes:
+        raise AssertionError("a call was made")
+
+    monkeypatch.setattr(calling, "post", unexpected)
+    assert run(*_words("due", phone, trust)).code == 0
+    kept = (phone / "schedule").read_bytes()
+    assert run(*_words("due", phone, trust, "--json")).json["errand"] is None
+    assert (phone / "schedule").read_bytes() == kept
+
+
+def test_a_damaged_schedule_is_named_and_begun_anew(run: Run, phone: Path, trust: Path) -> None:
+    run(*_words("due", phone, trust))
+    (phone / "schedule").write_bytes(b"damaged")
+    done = run(*_words("due", phone, trust))
+    assert done.code == 0 and str(phone / "schedule") in done.err and "new schedule" in done.err
+    assert Phone(phone).schedule() is not None
+
+
+def test_whatever_the_call_is_for_the_bytes_before_the_body_are_the_same(
+    run: Run, site: Site, trust: Path, tmp_path: Path, clock: FixedClock
+) -> None:
+    """T-P3, T-P7: a decoy, a report, a question after it and a withdrawal go to one host, with one set of headers."""
+    heads: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        here = json.loads(trust.read_bytes())
+        here["reports_url"] = f"http://127.0.0.1:{listening.getsockname()[1]}/v1/reports"
+        trust.write_text(json.dumps(here))
+
+        def answer_all() -> None:
+            for _ in range(len(Stage) + 1):
+                connection, _ = listening.accept()
+                with connection:
+                    received = b""
+                    while len(received.partition(b"\r\n\r\n")[2]) < 4096:
+                        received += connection.recv(65_536)
+                    heads.append(received.partition(b"\r\n\r\n")[0])
+                    answer = encode_answer(Answer(Verdict.NOTED))
+                    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1024\r\n\r\n" + answer)
+
+        answering = threading.Thread(target=answer_all)
+        answering.start()
+        for stage in (None, *Stage):
+            folder = Phone(tmp_path / str(stage))
+            folder.keep_schedule(Schedule(clock.now()))
+            if stage is not None:
+                folder.keep_report(report("ada", site.cards[0], 3, clock.now()))
+                folder.move_report(Stage.PENDING, stage)
+            assert run(*_words("due", tmp_path / str(stage), trust)).code == 0
+        answering.join()
+    assert len(heads) == len(Stage) + 1 and len(set(heads)) == 1
+
+
+@pytest.mark.parametrize("stage", [None, *Stage])
+def test_a_sync_and_its_next_instant_do_not_depend_on_a_report(
+    run: Run,
+    site: Site,
+    trust: Path,
+    phone: Path,
+    clock: FixedClock,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: Stage | None,
+) -> None:
+    clock.wait(QUARTER_SECONDS)
+    run("publish")
+    fetched: list[str] = []
+
+    def watched(bucket_url: str) -> Callable[[str, int], bytes]:
+        real = fetch.fetcher(bucket_url)
+
+        def fetch_it(name: str, most_bytes: int) -> bytes:
+            fetched.append(name)
+            return real(name, most_bytes)
+
+        return fetch_it
+
+    monkeypatch.setattr(client, "fetcher", watched)
+    monkeypatch.setattr(client, "chance", lambda: 0.5)
+    if stage is not None:
+        Phone(phone).keep_report(report("ada", site.cards[0], 3, clock.now()))
+        Phone(phone).move_report(Stage.PENDING, stage)
+    synced = run(*_words("sync", phone, trust, "--json")).json
+    state = Phone(phone).state()
+    assert state is not None and synced["next_sync_at"] == next_sync_at(state.due_at, clock.now(), 0.5)
+    assert fetched[0] == "v1/head" and len(fetched) == 2
 
 
 def test_keys_that_are_not_taken_are_named(run: Run, site: Site, trust: Path, phone: Path, tmp_path: Path) -> None:

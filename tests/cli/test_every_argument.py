@@ -16,7 +16,10 @@ from tests.cli.tree import Command, commands
 from tests.sites import Site
 from tocsin.cli import serve
 from tocsin.cli.demo_stage import Stage
+from tocsin.cli.phone import Phone
+from tocsin.client.schedule import Schedule
 from tocsin.model.errors import Unavailable
+from tocsin.model.times import Instant
 
 BAD_TEXTS = {
     "empty": "",
@@ -69,7 +72,7 @@ def needed(run: Run, site: Site, trust: Path, tmp_path: Path) -> dict[str, list[
     run("codes", "issue", "1", "--count", "2")
     run("revoke", "--serials", "1:90-91", "--why", "x")
     (tmp_path / "seen.json").write_text("[]")
-    (tmp_path / "phone").mkdir()
+    Phone(tmp_path / "phone").keep_schedule(Schedule(Instant(0)))
     return {
         "DIR": [str(tmp_path / "made")],
         "NAME": ["Clinic"],

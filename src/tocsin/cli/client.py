@@ -9,63 +9,32 @@ from cyclopts.validators import Number
 from msgspec import Struct
 
 from tocsin.cli.acting import Json
-from tocsin.cli.fetch import fetcher, post
+from tocsin.cli.calling import Turn, answer_to, call, chance, schedule_of, settle, take_turn, tell
+from tocsin.cli.fetch import fetcher
 from tocsin.cli.handed import read_keys, read_sightings, read_trust
 from tocsin.cli.phone import Phone, Stage
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted
-from tocsin.client.calls import (
-    REPEAT_REPORT,
-    WITHDRAWAL_DONE,
-    PendingReport,
-    decoy_call,
-    make_report,
-    track_call,
-    withdraw_call,
-)
+from tocsin.client.calls import WITHDRAWAL_DONE, PendingReport, decoy_call, make_report
 from tocsin.client.match import Match, Sightings
 from tocsin.client.match import match as matches_of
+from tocsin.client.schedule import Errand, body_of
 from tocsin.client.state import SyncState
 from tocsin.client.sync import SyncReason, SyncRefused, next_sync_at
 from tocsin.client.sync import sync as synced
-from tocsin.client.trust import Trust
-from tocsin.formats.wire import decode_answer
-from tocsin.model.calls import SECRET_BYTES, Answer, KeyVerdict, SentKey, Verdict
-from tocsin.model.errors import Invalid, Refused, Unavailable
+from tocsin.model.calls import SECRET_BYTES, Answer, SentKey, Verdict
+from tocsin.model.errors import Invalid, Refused
 from tocsin.model.keys import KEY_BYTES, MAX_KEYS, MAX_PERIOD
 from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, day_of, utc
 
 PhoneFolder = Annotated[Path, Parameter(name="--phone", help="The phone's own folder; made if it is not there.")]
 KnownPhone = Annotated[Path, Parameter(name="--phone", help="The phone's folder, as report or sync have made it.")]
+WhenDue = Annotated[bool, Parameter(name="--when-due", help="Store it only; `tocsin client due` sends it in its turn.")]
 TrustFile = Annotated[Path, Parameter(name="--trust", help="The trust.json of the deployment.")]
 
-app = App(name="client", help="What a phone does: report and take back, sync and match. For trying things.")
-
-_SENTENCES: Final = {
-    Verdict.TAKEN: "The report is taken, and will stay. It can be taken back by `tocsin client withdraw`.",
-    Verdict.PROVISIONAL: "The report is kept for now: repeat this command later, to be sure.",
-    Verdict.OVER_ALLOWANCE: "Too many wrong codes came from here: repeat this command later.",
-    Verdict.CODE_UNKNOWN: "This code is not one that works: compare it with the card, or ask who gave it to you.",
-    Verdict.CODE_SPENT: "This code was used before: ask for another one.",
-    Verdict.CODE_EXPIRED: "This code has expired: ask for another one.",
-    Verdict.CODE_CUT_OFF: "This code was cut off: ask for another one.",
-    Verdict.NO_KEY_LEFT: "None of the keys can be taken, so the code was not looked at, and is not used up.",
-    Verdict.REPORT_REFUSED: "The keys of this report contradict each other, or are too many.",
-    Verdict.MISMATCH: "Another report was made with the same secrets. Report again, with new ones.",
-    Verdict.MALFORMED: "The server does not understand this call: update the app.",
-    Verdict.UNSUPPORTED: "The server does not take such a call: is a code missing?",
-    Verdict.WITHDRAWN: "The report is taken back. Its keys leave with the next version.",
-    Verdict.CUT_OFF: "The health service has taken the report back.",
-    Verdict.UNKNOWN: "The server knows no such report. Is this the trust file with which it was reported?",
-    Verdict.TOO_OLD: "The report is so old that it is erased.",
-    Verdict.NOTED: "The decoy was answered.",
-}
-_KEY_WORDS: Final = {
-    KeyVerdict.BAD_LENGTH: "not taken, it is not 16 bytes long",
-    KeyVerdict.BAD_PERIOD: "not taken, its period is not 1 to 144",
-    KeyVerdict.TOO_OLD: "not taken, it is too old to be of use",
-    KeyVerdict.FUTURE: "not taken, it has not begun",
-}
+app = App(
+    name="client", help="What a phone does: report and take back, hide among decoys, sync and match. For trying things."
+)
 
 
 @app.command
@@ -76,6 +45,7 @@ def report(
     code: str | None = None,
     keys: Path | None = None,
     days: Annotated[int, NUMBER, Parameter(validator=Number(gte=1, lte=MAX_KEYS))] = 14,
+    when_due: WhenDue = False,
     json: Json = False,
     terminal: InTerminal,
 ) -> int:
@@ -107,12 +77,11 @@ def report(
         if stage is not Stage.PENDING:
             raise Refused("reported", "This phone has reported already: track or withdraw that report.")
         terminal.warn("a report was stored and not answered: that one is sent again, as it was")
-    answer = _answer(pinned, pending.body)
-    if answer.verdict is Verdict.TAKEN:
-        folder.move_report(Stage.PENDING, Stage.TAKEN)
-    elif answer.verdict not in REPEAT_REPORT:
-        folder.drop_report(Stage.PENDING)
-    _tell(terminal, answer, json=json)
+    if when_due:
+        return _leave_it_to_its_turn(terminal, folder, json=json)
+    answer = call(folder, pinned, pending.body, terminal)
+    settle(folder, Errand.REPEAT, answer)
+    _tell(terminal, Errand.REPEAT, answer, json=json)
     return 0 if answer.verdict is Verdict.TAKEN else 1
 
 
@@ -122,16 +91,16 @@ def track(*, phone: KnownPhone, trust: TrustFile, json: Json = False, terminal: 
 
     Example: tocsin client track --phone ./phone --trust trust.json
     """
-    _, kept = Phone(phone).require_report()
-    answer = _answer(read_trust(trust), track_call(kept.withdrawal_secret))
-    if json or answer.verdict is not Verdict.TAKEN:
-        _tell(terminal, answer, json=json)
-    else:
-        terminal.say("The report is there, and stands.")
+    folder = Phone(phone)
+    _, kept = folder.require_report()
+    answer = call(folder, read_trust(trust), body_of(Errand.TRACK, kept), terminal)
+    _tell(terminal, Errand.TRACK, answer, json=json)
 
 
 @app.command
-def withdraw(*, phone: KnownPhone, trust: TrustFile, json: Json = False, terminal: InTerminal) -> int:
+def withdraw(
+    *, phone: KnownPhone, trust: TrustFile, when_due: WhenDue = False, json: Json = False, terminal: InTerminal
+) -> int:
     """Take this phone's report back. There is no way back: the code stays used, the keys never return.
 
     If the server does not know the report it may still be on its way: run this again later.
@@ -143,10 +112,11 @@ def withdraw(*, phone: KnownPhone, trust: TrustFile, json: Json = False, termina
     stage, kept = folder.require_report()
     if stage is not Stage.WITHDRAWING:
         folder.move_report(stage, Stage.WITHDRAWING)  # first: a report that is to go must never be posted again
-    answer = _answer(pinned, withdraw_call(kept.withdrawal_secret))
-    if answer.verdict in WITHDRAWAL_DONE:
-        folder.drop_report(Stage.WITHDRAWING)
-    _tell(terminal, answer, json=json)
+    if when_due:
+        return _leave_it_to_its_turn(terminal, folder, json=json)
+    answer = call(folder, pinned, body_of(Errand.WITHDRAW, kept), terminal)
+    settle(folder, Errand.WITHDRAW, answer)
+    _tell(terminal, Errand.WITHDRAW, answer, json=json)
     return 0 if answer.verdict in WITHDRAWAL_DONE else 1
 
 
@@ -156,7 +126,29 @@ def decoy(*, trust: TrustFile, json: Json = False, terminal: InTerminal) -> None
 
     Example: tocsin client decoy --trust trust.json
     """
-    _tell(terminal, _answer(read_trust(trust), decoy_call()), json=json)
+    _tell(terminal, Errand.DECOY, answer_to(read_trust(trust), decoy_call()), json=json)
+
+
+@app.command
+def due(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: InTerminal) -> None:
+    """Make the call that is due, if one is, and say when the next one is. To be run by a timer.
+
+    When a phone calls is a matter of chance alone, four times a day in the mean. What it has to say
+    (a withdrawal, a report to repeat, a report to ask after) takes the place of a decoy, so that
+    nobody who watches the phone learns whether its owner is ill. A phone that got no answer calls
+    again sooner, whatever it had to say.
+
+    Example: tocsin client due --phone ./phone --trust trust.json
+    """
+    pinned = read_trust(trust)
+    folder = Phone(phone)
+    turn = take_turn(folder, pinned, terminal)
+    if json:
+        terminal.json(turn)
+        return
+    if turn.errand is not None and turn.answer is not None:
+        tell(terminal, Errand[turn.errand.upper()], turn.answer)
+    terminal.say(f"The next call is due at {utc(turn.next_call_at)}.")
 
 
 _CONTRADICTIONS: Final = frozenset({SyncReason.OLDER_VERSION, SyncReason.FORKED, SyncReason.WRONG_DIGEST})
@@ -195,13 +187,12 @@ def sync(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: 
         raise
     if after is not before:
         folder.keep_state(after)
-    draw = secrets.randbelow(1 << 16) / (1 << 16)
     result = SyncResult(
         version=after.version,
         news=after is not before,
         at=after.at,
         keys=len(after.records),
-        next_sync_at=next_sync_at(after.due_at, now, draw),
+        next_sync_at=next_sync_at(after.due_at, now, chance()),
     )
     if json:
         terminal.json(result)
@@ -242,15 +233,21 @@ def match(*, phone: KnownPhone, sightings: Path, json: Json = False, terminal: I
         terminal.line(f"  {utc(int(seen['interval'][one.sighting]) * INTERVAL_SECONDS)}")
 
 
-def _answer(pinned: Trust, body: bytes) -> Answer:
-    """The server's answer to a call. Raises `Unavailable`: the same call may be posted again."""
-    try:
-        return decode_answer(post(pinned.reports_url, body))
-    except Invalid:
-        raise Unavailable(
-            "What came back is no answer to such a call: see that the trust file is of the server that you mean, and"
-            " run this again."
-        ) from None
+def _leave_it_to_its_turn(terminal: Terminal, folder: Phone, *, json: bool) -> int:
+    """Says when what was stored will be sent."""
+    due_at = schedule_of(folder, terminal).due_at
+    if json:
+        terminal.json(Turn(None, None, due_at))
+    else:
+        terminal.say(f"It is stored. `tocsin client due` sends it in its turn, from {utc(due_at)} on.")
+    return 0
+
+
+def _tell(terminal: Terminal, errand: Errand, answer: Answer, *, json: bool) -> None:
+    if json:
+        terminal.json(answer)
+    else:
+        tell(terminal, errand, answer)
 
 
 def _new_report(code: str | None, sent: list[SentKey], keys_file: Path | None) -> PendingReport:
@@ -282,16 +279,6 @@ def _held(folder: Phone, terminal: Terminal) -> SyncState | None:
     except Invalid:
         terminal.warn(f"{folder.state_file} is damaged: everything is fetched anew")
         return None
-
-
-def _tell(terminal: Terminal, answer: Answer, *, json: bool) -> None:
-    if json:
-        terminal.json(answer)
-        return
-    terminal.say(_SENTENCES[answer.verdict])
-    for position, verdict in enumerate(answer.keys):
-        if verdict is not KeyVerdict.TAKEN:
-            terminal.line(f"  key {position}: {_KEY_WORDS[verdict]}")
 
 
 def _as_json(one: Match, seen: Sightings) -> dict[str, object]:

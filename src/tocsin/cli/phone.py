@@ -1,4 +1,4 @@
-"""A phone's files: the set it holds, and the one report it made. Each is replaced whole, or not at all."""
+"""A phone's files: the set it holds, the one report it made, when it calls. Each is replaced whole, or not at all."""
 
 import os
 import secrets
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tocsin.client.calls import PendingReport, decode_pending, encode_pending
+from tocsin.client.schedule import Schedule, decode_schedule, encode_schedule
 from tocsin.client.state import SyncState, decode_state, encode_state
 from tocsin.model.errors import Invalid, Refused, Unavailable
 
@@ -22,9 +23,11 @@ class Stage(Enum):
 
 
 _STATE: Final = "state"
+_SCHEDULE: Final = "schedule"
 _WAYS_OUT: Final = {
     _STATE: "Run `tocsin client sync`, which fetches the set anew; if it says the same, remove it first."
     " Nothing is lost by it but which version was the newest.",
+    _SCHEDULE: "Remove it: the phone then begins a new schedule.",
     Stage.PENDING.value: "Put a copy in its place, or remove it and report anew. If the code is used by then, the"
     " report was taken, and only the health service can take it back.",
     Stage.TAKEN.value: "Put a copy in its place. Without one the report stands, and only the health service can take it"
@@ -60,6 +63,23 @@ class Phone:
     def keep_state(self, state: SyncState) -> None:
         """Puts `state` in the old one's place."""
         self._write(_STATE, encode_state(state))
+
+    @property
+    def schedule_file(self) -> Path:
+        """Where it is kept when the next call is due."""
+        return self._folder / _SCHEDULE
+
+    def schedule(self) -> Schedule | None:
+        """When this phone calls, None if it never did. Raises `Invalid` if it is damaged."""
+        data = self._read(_SCHEDULE)
+        try:
+            return None if data is None else decode_schedule(data)
+        except Invalid:
+            raise self._damaged(_SCHEDULE) from None
+
+    def keep_schedule(self, schedule: Schedule) -> None:
+        """Puts `schedule` in the old one's place."""
+        self._write(_SCHEDULE, encode_schedule(schedule))
 
     def report(self) -> tuple[Stage, PendingReport] | None:
         """The report of this phone and how far it has come, None if there is none. Raises `Invalid` if damaged."""

@@ -1,9 +1,8 @@
 """What an app posts: a report, and the calls to follow it, take it back, or hide among others.
 
 Chance is an argument: the app draws both secrets from its system's generator and stores the `PendingReport` before it
-posts for the first time. Every retry posts the very same body, so a retry can't report twice. Posting is the app's own
-affair, on a schedule that does not depend on what it has to say: a report, a `track_call` or a retry takes the place
-of the next decoy.
+posts for the first time. Every retry posts the very same body, so a retry can't report twice. When to post is
+said by `schedule`, which does not depend on what there is to say.
 """
 
 from collections.abc import Iterable
