@@ -126,7 +126,7 @@ def traces() -> tuple[list[Trace], list[Trace]]:
 
 
 def test_all_calls_have_one_host_and_one_size(traces: tuple[list[Trace], list[Trace]]) -> None:
-    """T-P7: no address is asked for that a well phone does not ask for; cases 32 and 33 for sizes."""
+    """T-P7: no address is asked for that a well phone does not ask for; case 32."""
     for sample in traces:
         seen = {(one.url, one.up, one.down) for trace in sample for one in trace}
         assert len(seen) == 1 and {(up, down) for _, up, down in seen} == {(4096, 1024)}
