@@ -1,19 +1,25 @@
 """One connection: uvicorn's, with the limits that it lacks, so that a slow or endless client costs little.
 
 - The bytes of a request are all there within `RECEIVE_SECONDS` of its first, or of the connection's start.
-- Request line and headers together have `MAX_HEADER_BYTES` at most, a whole request `MAX_REQUEST_BYTES`.
+- Request line and headers together have `MAX_HEADER_BYTES` at most, in `MAX_HEADERS` lines; a whole request has
+  `MAX_REQUEST_BYTES`.
 - A reader that takes nothing for `SEND_SECONDS` is let go.
-- More than `MAX_CONNECTIONS` at once are told so and closed.
+- More than `MAX_CONNECTIONS` at once, or than one caller may have (`web.crowd`), are told so and closed.
+- Of requests that come before the ones before them are answered, `MAX_AHEAD` wait.
 
 What can't be read as HTTP/1.1 is answered with the fixed problem ``bad_request``, then the connection is closed.
 """
 
 import asyncio
-from typing import Final, cast
+from typing import Any, Final, cast
 
+from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from tocsin.model.errors import Invalid
+from tocsin.web.addresses import caller_of_peer
+from tocsin.web.crowd import Crowd
 from tocsin.web.problems import Problem
 
 RECEIVE_SECONDS: Final = 10.0
@@ -21,6 +27,10 @@ RECEIVE_SECONDS: Final = 10.0
 SEND_SECONDS: Final = 30.0
 """For 64 KiB, or for what is left when the connection closes."""
 MAX_HEADER_BYTES: Final = 16_384
+MAX_HEADERS: Final = 100
+"""Of one request, trailers included: each costs some hundred bytes of memory, however short it is."""
+MAX_AHEAD: Final = 8
+"""Requests that may wait for the answer before them; each costs some kilobytes, and may be as short as a line."""
 MAX_REQUEST_BYTES: Final = 65_536
 """A call is 4 KiB; the rest is read, and dropped, only so that its sender comes to read why it was refused."""
 MAX_CONNECTIONS: Final = 4_096
@@ -33,13 +43,30 @@ class Connection(HttpToolsProtocol):
     _sending: asyncio.TimerHandle | None = None
     _in_headers = False
     _request_bytes = 0
+    _entered: bytes | None = None
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        crowd: Crowd,
+    ) -> None:
+        """As uvicorn makes it, and the `crowd` that this connection is one of."""
+        super().__init__(config, server_state, app_state, _loop)
+        self._crowd = crowd
 
     # --- a connection's life ---
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._await_request()
-        if len(self.connections) > MAX_CONNECTIONS:
+        caller = caller_of_peer(self.client[0] if self.client else None).own
+        if len(self.connections) <= MAX_CONNECTIONS and self._crowd.enter(caller):
+            self._entered = caller
+        else:
             self._refuse(Problem.NOT_NOW)
 
     def data_received(self, data: bytes) -> None:
@@ -61,19 +88,35 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop(self._receiving)
         self._stop(self._sending)
+        if self._entered is not None:
+            self._crowd.leave(self._entered)
         super().connection_lost(exc)
 
     # --- a request's life, as the parser tells it ---
 
     def on_message_begin(self) -> None:
+        if len(self.pipeline) >= MAX_AHEAD:
+            raise Invalid("too many requests ahead of their answers")  # which the parser takes for a bad request
         self._in_headers = True
         self._request_bytes = 0
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if len(self.headers) > MAX_HEADERS:
+            raise Invalid("too many headers")
+
     def on_headers_complete(self) -> None:
         self._in_headers = False
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > MAX_HEADER_BYTES:
-            raise Invalid("the headers are too long")  # which the parser takes for a bad request
+            raise Invalid("the headers are too long")
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):  # the latter is what many a proxy speaks to the server behind it
+            raise Invalid("another version")
+        if version == "1.1" and sum(name == b"host" for name, _ in self.headers) != 1:
+            raise Invalid("not one Host")  # RFC 9112, section 3.2
+        if self.parser.should_upgrade():  # the parser would take the body for another protocol's bytes
+            raise Invalid("another protocol")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

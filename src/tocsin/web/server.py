@@ -1,11 +1,13 @@
 """The web server: an ASGI application on a socket, in a thread of its own, with nothing logged of any request."""
 
+import asyncio
 import resource
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -14,10 +16,12 @@ from tocsin.model.errors import Unavailable
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
 from tocsin.service.perform import Performer
+from tocsin.service.settings import Settings
 from tocsin.service.trouble import Told
 from tocsin.web.apps.app import apps_application
 from tocsin.web.apps.grid import GRID_SECONDS
 from tocsin.web.connection import MAX_CONNECTIONS, Connection
+from tocsin.web.crowd import Crowd
 
 BACKLOG: Final = 2048
 """Connections that may wait to be accepted."""
@@ -32,15 +36,20 @@ OTHER_FILES: Final = 512
 class WebServer:
     """A server for `application`. It listens from the start, so `base_url` is true also for port 0."""
 
-    def __init__(self, application: ASGIApp, host: str, port: int) -> None:
-        """Raises `Unavailable` if the address can't be listened on."""
+    def __init__(
+        self, application: ASGIApp, host: str, port: int, *, connections_per_source: int | None = None
+    ) -> None:
+        """`connections_per_source` None: no limit of a source's own.
+
+        Raises `Unavailable` if the address can't be listened on.
+        """
         self._socket = _listen(host, port)
         bound_host, self.port = self._socket.getsockname()[:2]
         self.base_url = f"http://{f'[{bound_host}]' if ':' in bound_host else bound_host}:{self.port}"
         self._server = _Server(
             uvicorn.Config(
                 application,
-                http=Connection,
+                http=cast(type[asyncio.Protocol], partial(Connection, crowd=Crowd(connections_per_source))),
                 loop="uvloop",
                 ws="none",
                 lifespan="off",
@@ -109,7 +118,12 @@ def running_server(
     performer = performer or deployment.performer()
     performer.catch_up()
     collector = Collector(performer, told_trouble)
-    server = WebServer(apps_application(deployment, collector, grid_seconds=grid_seconds), host, port)
+    server = WebServer(
+        apps_application(deployment, collector, grid_seconds=grid_seconds),
+        host,
+        port,
+        connections_per_source=_connections_per_source(deployment.settings),
+    )
     collector.start()
     try:
         server.start()
@@ -119,6 +133,12 @@ def running_server(
             server.stop()
     finally:
         collector.stop()
+
+
+def _connections_per_source(settings: Settings) -> int | None:
+    """None behind a proxy: there all connections are the proxy's, and callers are its to count."""
+    limit = settings.connections_per_source
+    return limit if isinstance(limit, int) and settings.trusted_proxies == 0 else None
 
 
 def _listen(host: str, port: int) -> socket.socket:

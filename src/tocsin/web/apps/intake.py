@@ -91,7 +91,7 @@ def header_problem(headers: Headers) -> Problem | None:
         return Problem.WRONG_TYPE
     if "content-encoding" in headers:
         return Problem.ENCODED
-    length = headers.get("content-length", "")
+    length = headers.get("content-length", "").strip(" \t")
     if "transfer-encoding" in headers or not length:
         return Problem.LENGTH_REQUIRED
     if not (length.isascii() and length.isdigit()):
