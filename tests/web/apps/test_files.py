@@ -1,16 +1,22 @@
 """What is handed out: every public object as it lies in the bucket, and nothing else (cases 45, 46; T-L10)."""
 
+import asyncio
 import hashlib
 import os
+import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+from starlette.requests import Request
 
 from tests.sites import Site
-from tests.web.wire import ask, request_bytes
+from tests.web.wire import TIMEOUT_SECONDS, ask, request_bytes
 from tocsin.formats.leaf import Profile, object_name
 from tocsin.model.errors import Unavailable
 from tocsin.model.times import QUARTER_SECONDS
+from tocsin.stores.folder import FolderBucket
+from tocsin.web.apps.files import Files
 from tocsin.web.problems import Problem
 
 INDEX = "v1/utopia/gaen/index.txt"
@@ -201,6 +207,32 @@ def test_an_object_has_one_name(site: Site, port: int) -> None:
 def test_what_has_the_name_of_an_object_and_is_none(site: Site, port: int) -> None:
     (site.deployment.bucket.folder / "v1" / "utopia" / "keyset" / HASH).mkdir(parents=True)
     assert ask(port, request_bytes("GET", f"/v1/utopia/keyset/{HASH}")).status == 404
+
+
+def test_a_file_that_is_opened_for_nobody_any_more_is_closed(site: Site) -> None:
+    """The server stops, or the client is gone, after a thread began to open the file and before it was there."""
+    began, may_open = threading.Event(), threading.Event()
+    opened: list[BinaryIO] = []
+
+    class SlowBucket(FolderBucket):
+        def open(self, name: str) -> BinaryIO | None:
+            began.set()
+            assert may_open.wait(TIMEOUT_SECONDS)
+            opened.append((site.top / "trust.json").open("rb"))
+            return opened[0]
+
+    files = Files(SlowBucket(site.deployment.bucket.folder), "utopia", site.top)
+
+    async def asked_and_gone() -> None:
+        asking = asyncio.ensure_future(files.head(Request({"type": "http", "method": "GET"})))
+        await asyncio.to_thread(began.wait)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        may_open.set()
+
+    asyncio.run(asked_and_gone())
+    assert [file.closed for file in opened] == [True]
 
 
 def test_a_disk_that_fails_is_not_a_missing_object(site: Site, port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ async def _respond(
 ) -> Response:
     """The file that `open_` opens; `content_type` None stands for a GAEN object, which is a zip or a list of them."""
     try:
-        opened = await asyncio.to_thread(_opened, open_)
+        opened = await _in_thread(open_)
     except Unavailable:
         return problem_response(Problem.NOT_NOW)
     if opened is None:
@@ -150,6 +150,21 @@ async def _respond(
         opened.file.close()
         return Response(headers=headers)
     return _FileResponse(opened, headers)
+
+
+async def _in_thread(open_: Callable[[], BinaryIO | None]) -> _Opened | None:
+    """What `_opened` returns, from a thread. Who asks may be gone before it is there: then it is closed."""
+    opening = asyncio.get_running_loop().run_in_executor(None, _opened, open_)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(_close_unsent)
+        raise
+
+
+def _close_unsent(opening: "asyncio.Future[_Opened | None]") -> None:
+    if opening.exception() is None and (opened := opening.result()) is not None:
+        opened.file.close()
 
 
 def _opened(open_: Callable[[], BinaryIO | None]) -> _Opened | None:
