@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from tocsin.ledger.fold import fold
 from tocsin.ledger.state import Ledger
-from tocsin.model.base64url import encode
+from tocsin.model.base64url import decode, encode
 from tocsin.model.calls import (
     Answer,
     Call,
@@ -22,7 +22,7 @@ from tocsin.model.calls import (
 )
 from tocsin.model.claims import Claim
 from tocsin.model.code_reading import NO_CODE, CodeKind, CodeReading
-from tocsin.model.events import Draft, Erased, Event, Founded, Target
+from tocsin.model.events import Draft, Erased, Event, Founded, PhoneCodesIssued, Target
 from tocsin.model.keys import MAX_KEYS, MAX_PERIOD
 from tocsin.model.labels import labelled_hash
 from tocsin.model.policy import Policy
@@ -33,6 +33,7 @@ from tocsin.rules.attribution import Attribution, attribution
 from tocsin.rules.corrections import Selection
 from tocsin.rules.intake import Judgement, judge
 from tocsin.rules.issuance import BatchRequest
+from tocsin.rules.phone_issuance import HashOf, PhoneCodesRequest, issue_phone_codes
 
 NOON = Instant(day_start(20_000) + 12 * 3600)
 """Where stories begin: 2024-10-04 12:00 UTC."""
@@ -56,6 +57,16 @@ def key(name: str, start: int, period: int = MAX_PERIOD) -> SentKey:
 def day_key(name: str, days_ago: int = 1, at: Instant = NOON) -> SentKey:
     """The key of a whole UTC day, so many days before `at`."""
     return key(name, (day_of(at) - days_ago) * INTERVALS_PER_DAY)
+
+
+def hashes_of(request_id: bytes, codes: int = 10**11) -> HashOf:
+    """Hashes such as the service finds them, of so many codes as there are."""
+
+    def hash_of(place: int, attempt: int, issuing_period: int) -> bytes:
+        code = int.from_bytes(secret(f"{request_id.hex()} {place} {attempt}")[:16], "big") % codes
+        return secret(f"{issuing_period} {code}")[:16]
+
+    return hash_of
 
 
 class ClaimTaken(Exception):
@@ -120,6 +131,16 @@ class Story:
         self.append(issuance.issue_batch(self.ledger, request, self.policy, self.now, self.by()))
         return max(self.ledger.batches)
 
+    def phone_codes(self, provider: int | None = None, count: int = 1, **wishes: int) -> PhoneCodesIssued:
+        """Phone codes that were issued; `wishes` are further fields of `PhoneCodesRequest`."""
+        owner = provider or (self.provider() if not self.ledger.providers else 1)
+        request = PhoneCodesRequest(**{"provider": owner, "count": count, "issuing_period": 1, **wishes})
+        by = self.by()
+        draft = issue_phone_codes(self.ledger, request, hashes_of(by.request_id), self.policy, self.now, by)
+        self.append(draft)
+        assert isinstance(draft.body, PhoneCodesIssued)
+        return draft.body
+
     def revoke(self, target: Target, since_at: Instant | None = None) -> int:
         """The sequence of the objection."""
         return self.append(corrections.revoke(self.ledger, target, since_at, self.now, self.by()))
@@ -138,6 +159,14 @@ class Story:
         """What the service would read off a genuine card."""
         claim = b"\x03" + secret(f"card {kind} {batch} {serial}")
         return CodeReading(kind, batch, serial, genuine=True, claim=claim)
+
+    def phone(self, issued: PhoneCodesIssued, place: int = 0) -> CodeReading:
+        """What the service would read off the phone code at this place of what was issued."""
+        code = self.ledger.phone_codes.find(issued.issuing_period, decode(issued.hashes[place]))
+        if code is None:
+            return CodeReading(CodeKind.PHONE)
+        claim = b"\x04" + secret(f"phone code {code.batch} {code.serial}")
+        return CodeReading(CodeKind.PHONE, code.batch, code.serial, genuine=True, claim=claim, life=code.life)
 
     def judge(
         self,

@@ -301,18 +301,20 @@ COPY = (
     " FROM event WHERE sequence = {from_}"
 )
 MOVE = "UPDATE event SET sequence = {to} WHERE sequence = {from_}"
+LAST = len(JOURNAL)
+"""The last event of the journal that is changed."""
 
 CHANGES: dict[str, tuple[list[str], int]] = {
     "a body": (["UPDATE event SET body = CAST(replace(body, '100', '999') AS BLOB) WHERE sequence = 3"], 3),
     "two swapped": ([MOVE.format(from_=6, to=99), MOVE.format(from_=7, to=6), MOVE.format(from_=99, to=7)], 6),
     "one deleted": (["DELETE FROM event WHERE sequence = 6"], 6),
     "the first deleted": (["DELETE FROM event WHERE sequence = 1"], 1),
-    "the last deleted": (["DELETE FROM event WHERE sequence = 15"], 15),
+    "the last deleted": ([f"DELETE FROM event WHERE sequence = {LAST}"], LAST),
     "the tail cut": (["DELETE FROM event WHERE sequence > 10"], 11),
     "all deleted": (["DELETE FROM event"], 1),
-    "one put behind the tip": ([COPY.format(from_=15, to=16)], 16),
+    "one put behind the tip": ([COPY.format(from_=LAST, to=LAST + 1)], LAST + 1),
     "one put in": (
-        [MOVE.format(from_=n, to=n + 1) for n in range(15, 5, -1)]
+        [MOVE.format(from_=n, to=n + 1) for n in range(LAST, 5, -1)]
         + [COPY.format(from_=5, to=6), "UPDATE claim SET sequence = sequence + 1 WHERE sequence > 5"],
         6,
     ),
@@ -329,7 +331,7 @@ CHANGES: dict[str, tuple[list[str], int]] = {
     "a foreign claim row": (["INSERT INTO claim VALUES (zeroblob(33), 9)"], 9),
     "a foreign claim row behind the tip": (["INSERT INTO claim VALUES (zeroblob(33), 14)"], 14),
     "a foreign claim row for nothing": (["INSERT INTO claim VALUES (zeroblob(33), 0)"], 0),
-    "the tip's digest": (["UPDATE tip SET digest = zeroblob(32)"], 15),
+    "the tip's digest": (["UPDATE tip SET digest = zeroblob(32)"], LAST),
     "the tip ahead": (["UPDATE tip SET sequence = 14"], 14),
     "the tip behind": (["UPDATE tip SET sequence = 12"], 12),
 }
@@ -356,7 +358,7 @@ def test_what_no_reader_would_see_has_no_room(engine: SqliteEngine, written: Sql
 
 def test_erased_content_is_no_break(engine: SqliteEngine, written: SqliteJournal) -> None:
     tamper(engine.path, "UPDATE event SET content = NULL WHERE sequence = 5")
-    assert verify(written).sequence == 15
+    assert verify(written).sequence == LAST
 
 
 def test_a_gap_is_not_read_over(engine: SqliteEngine, written: SqliteJournal) -> None:
@@ -367,7 +369,7 @@ def test_a_gap_is_not_read_over(engine: SqliteEngine, written: SqliteJournal) ->
         assert broken.value.sequence == 6
 
 
-@pytest.mark.parametrize("statement", ["DELETE FROM event WHERE sequence = 15", "UPDATE tip SET sequence = 14"])
+@pytest.mark.parametrize("statement", [f"DELETE FROM event WHERE sequence = {LAST}", "UPDATE tip SET sequence = 14"])
 def test_nothing_is_appended_to_a_journal_whose_end_is_broken(
     engine: SqliteEngine, written: SqliteJournal, statement: str
 ) -> None:

@@ -47,6 +47,8 @@ def told() -> Story:
     for serial in range(4):
         keys = [day_key("shared", 1), day_key(f"{serial}", 2), day_key(f"today {serial}", 0)]
         story.report(f"phone {serial}", keys, story.card(1 + serial % 2, serial))
+    phone_codes = story.phone_codes(count=3)
+    story.report("phone 9", [day_key("9")], story.phone(phone_codes, 1))
     story.append(suspension.suspend_provider(story.ledger, 2, story.by()))
     step(story)
     rollback = story.rollback(*story.ledger.reports["sequence"][:2].tolist())
@@ -240,7 +242,7 @@ def test_content_that_is_not_at_hand_is_no_erasure(told: Story) -> None:
     nulled = Ledger()
     fold(nulled, without_content(told.events[:-1]))
     assert nulled.sealed_days == set()
-    assert np.count_nonzero(nulled.reports["erased"]) == nulled.reports.count == 4
+    assert np.count_nonzero(nulled.reports["erased"]) == nulled.reports.count == 5
 
 
 def test_a_report_without_its_content_is_of_no_card_and_named_by_no_revocation(told: Story) -> None:

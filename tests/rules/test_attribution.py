@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import Story, day_key
+from tests.builders import Story, day_key, hashes_of
 from tocsin.model.claims import request_claim
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.events import Act, Target
@@ -10,6 +10,7 @@ from tocsin.rules import corrections, issuance, suspension
 from tocsin.rules.attribution import attribution
 from tocsin.rules.corrections import Selection
 from tocsin.rules.issuance import BatchRequest
+from tocsin.rules.phone_issuance import PhoneCodesRequest, issue_phone_codes
 
 REQUEST = bytes(range(16))
 UNPRINTABLE = ["", "   ", "\t", "a\nb", "a\x00b", "a\x1bb", "a\x7fb", "a\u202eb", "a\u2066b", "a\u2028b", "a\udc80b"]
@@ -55,6 +56,9 @@ def test_every_act_says_who_why_and_who_approved_and_is_done_once() -> None:
     story.provider()
     drafts.append(issuance.issue_batch(ledger, BatchRequest(1, 1, 1), policy, now, by))
     drafts.append(issuance.activate_batch(ledger, story.dormant_batch(), now, by))
+    drafts.append(
+        issue_phone_codes(ledger, PhoneCodesRequest(1, 1, 1), hashes_of(REQUEST), policy, now, by),
+    )
     drafts.append(corrections.revoke(ledger, Target(provider=1), None, now, by))
     drafts.append(corrections.pause(ledger, by))
     story.append(corrections.pause(ledger, story.by()))

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from tests.builders import NOON, Story
 from tocsin.ledger.state import Batch
 from tocsin.model.claims import batch_claim
-from tocsin.model.code_reading import CodeKind
+from tocsin.model.code_reading import CodeKind, Life
 from tocsin.model.errors import Refused
 from tocsin.model.events import BatchIssued, Draft, ProviderAdded, Target
 from tocsin.model.policy import Policy
@@ -160,7 +160,7 @@ def test_the_usual_life_counts_from_its_beginning(story: Story) -> None:  # I8
 def test_the_last_batch_number(story: Story, last: int, good: bool) -> None:  # I9
     phone_codes = 2**18 + 5  # not a card's number, and not counted
     for number in (last, phone_codes):
-        story.ledger.batches[number] = Batch(number, 1, 12, 1, 1, NOW, NOW + 1, 1, activated=False)
+        story.ledger.batches[number] = Batch(number, 1, 12, 1, 1, Life(NOW, NOW + 1), 1, activated=False)
     issued = _issue(story)
     assert (issued != "batch_numbers_spent") is good
     if isinstance(issued, BatchIssued):

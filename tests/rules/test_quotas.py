@@ -6,14 +6,14 @@ from tests.builders import Story
 from tocsin.model.code_reading import CodeKind
 from tocsin.model.errors import Refused
 from tocsin.model.events import Draft
-from tocsin.model.policy import DailyCards, Policy
+from tocsin.model.policy import DailyCodes, Policy
 from tocsin.model.times import DAY_SECONDS, day_of, day_start
 from tocsin.rules.attribution import attribution
 from tocsin.rules.issuance import BatchRequest, issue_batch
-from tocsin.rules.quotas import QuotaUse, person_use, provider_use
+from tocsin.rules.quotas import QuotaUse, card_quotas
 
 
-def _story(person: DailyCards = "none", provider: DailyCards = "none") -> Story:
+def _story(person: DailyCodes = "none", provider: DailyCodes = "none") -> Story:
     """Three providers under these quotas."""
     story = Story(Policy(person_daily_cards=person, provider_daily_cards=provider))
     for _ in range(3):
@@ -67,7 +67,7 @@ def test_of_two_spent_quotas_the_persons_answers() -> None:  # I14 before I15
 
 
 @pytest.mark.parametrize(("quota", "count", "answer"), [(0, 1, "person_quota_spent"), ("none", 2048, "issued")])
-def test_no_cards_and_no_limit(quota: DailyCards, count: int, answer: str) -> None:  # I14
+def test_no_cards_and_no_limit(quota: DailyCodes, count: int, answer: str) -> None:  # I14
     assert [_issue(_story(person=quota), count) for _ in range(3)] == [answer] * 3
 
 
@@ -148,11 +148,11 @@ def test_what_is_used_of_today() -> None:
     _issue(story, 30)
     _issue(story, 20, provider=2)
     ledger, policy = story.ledger, story.policy
-    assert person_use(ledger, policy, "ADA", story.now) == QuotaUse("person", 100, 50)
-    assert provider_use(ledger, policy, 2, story.now) == QuotaUse("provider", 50, 20)
+    quotas = card_quotas(ledger, policy, story.now)
+    assert quotas.uses("ADA", 2) == [QuotaUse("person", 100, 50), QuotaUse("provider", 50, 20)]
     story.wait(DAY_SECONDS)
-    assert person_use(ledger, policy, "Ada", story.now) == QuotaUse("person", 100, 0)
-    assert person_use(ledger, Policy(person_daily_cards="none"), "Ada", story.now) is None
+    assert card_quotas(ledger, policy, story.now).person("Ada") == QuotaUse("person", 100, 0)
+    assert card_quotas(ledger, Policy(person_daily_cards="none"), story.now).person("Ada") is None
 
 
 def test_what_was_issued_over_the_day_adds_up_until_it_ends() -> None:  # I14

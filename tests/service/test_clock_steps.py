@@ -156,7 +156,7 @@ class Town:
         }
         verdict = self.report(f"last {phase}", EXPIRING, phase)
         if verdict is not None:
-            edge = self.performer.ledger.batches[EXPIRING].valid_until * QUARTER_SECONDS
+            edge = self.performer.ledger.batches[EXPIRING].life.valid_until * QUARTER_SECONDS
             assert verdict is (Verdict.TAKEN if clock < edge else Verdict.CODE_EXPIRED), "judged by received_at"
         self.round()
         assert done == {True} or self.deployment.journal.tip().sequence == before

@@ -354,7 +354,7 @@ def test_the_end_of_a_life_is_judged_by_receipt_though_the_journal_was_away(
     site: Site, performer: Performer, received: int, verdict: Verdict
 ) -> None:
     """Row D8: the last byte was in before the end, and it is recorded after it, when the journal is back."""
-    end = site.performer.ledger.batches[1].valid_until * QUARTER_SECONDS
+    end = site.performer.ledger.batches[1].life.valid_until * QUARTER_SECONDS
     site.clock.at = end + 3 * QUARTER_SECONDS
     site.deployment.keys.make_days_ahead(day_of(end))
     arrival = Arrival(call(site, "ada", 0), Instant(end + received * QUARTER_SECONDS))
@@ -377,7 +377,7 @@ def test_a_group_that_failed_uses_a_quota_only_if_it_is_stored(
 
     def cards() -> tuple[int, int]:
         performer.catch_up()
-        issued, today = performer.ledger.issued, day_of(site.clock.now())
+        issued, today = performer.ledger.issued_cards, day_of(site.clock.now())
         return issued.by("Ada", today), issued.to(1, today)
 
     journal.failing = [failing]

@@ -95,7 +95,15 @@ NUMBERS = {
     "freshness_seconds": (["1800", "86400"], ["1799", "0", "-1"]),
     "maximum_batch_cards": (["1", "2048"], ["0", "2049"]),
     "card_life_quarters": (["1"], ["0", "-1"]),
+    "phone_code_life_quarters": (["1", "16"], ["0", "17"]),
     "gaen_notice_days": (["1", "366"], ["0", "-1", "367"]),
+}
+
+QUOTAS = {
+    "person_daily_cards",
+    "provider_daily_cards",
+    "person_daily_phone_codes",
+    "provider_daily_phone_codes",
 }
 
 
@@ -111,18 +119,11 @@ def test_the_edges_of_the_policy(folders: Folders, name: str) -> None:
 
 
 def test_every_field_of_the_policy_is_looked_at() -> None:
-    others = {
-        *RATES,
-        "person_daily_cards",
-        "provider_daily_cards",
-        "self_reports",
-        "publish_onset",
-        "gaen_signature_infos",
-    }
-    assert NUMBERS.keys() | others == set(Policy.__struct_fields__)
+    others = {"self_reports", "publish_onset", "gaen_signature_infos"}
+    assert NUMBERS.keys() | QUOTAS | set(RATES) | others == set(Policy.__struct_fields__)
 
 
-@pytest.mark.parametrize("name", ["person_daily_cards", "provider_daily_cards"])
+@pytest.mark.parametrize("name", sorted(QUOTAS))
 def test_quotas(folders: Folders, name: str) -> None:
     for good in ("0", "1", "10000", '"none"'):
         read = load(folders, with_policy(name, good)).policy
@@ -315,6 +316,9 @@ POLICIES = st.builds(
     card_life_quarters=st.integers(1, 10**5),
     person_daily_cards=st.integers(0, 10**6) | st.just("none"),
     provider_daily_cards=st.integers(0, 10**6) | st.just("none"),
+    phone_code_life_quarters=st.integers(1, 16),
+    person_daily_phone_codes=st.integers(0, 10**6) | st.just("none"),
+    provider_daily_phone_codes=st.integers(0, 10**6) | st.just("none"),
     gaen_notice_days=st.integers(1, 366),
     gaen_signature_infos=st.lists(
         st.builds(SignatureInfo, st.from_regex(r"[A-Za-z0-9_]{1,32}", fullmatch=True), st.sampled_from(["v1", "v2"])),

@@ -100,6 +100,17 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
         "files": [["keyset", "delta", 0, 0, 0, []], ["gaen", "dump", 0, 0, 500_000, [["310", "v1"]]]],
         "made": [["keyset", "delta", 0, 1, 1, 1, text64(b"h" * 32), 240]],
     }
+    phone_codes = {
+        "batch": 2**18,
+        "provider": 3,
+        "issuing_period": 1,
+        "first_serial": 0,
+        "valid_from": START // QUARTER,
+        "valid_until": START // QUARTER + 5,
+        "report_type": 1,
+        "attempts": [0, 2],
+        "hashes": [text64(b"g" * 16), text64(b"h" * 16)],
+    }
     whole_batch = {"provider": None, "batch": 4711, "first": None, "last": None}
     card = b"\x03" + hashlib.sha256(b"stands for a card's MAC").digest()
     return [
@@ -123,6 +134,7 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
         ("erased", {"day": DAY}, None, []),
         ("provider_suspended", {"provider": 3, **ACT}, None, [request_claim(9)]),
         ("provider_restored", {"provider": 3, **ACT, "approved_by": "Ada"}, None, [request_claim(10)]),
+        ("phone_codes_issued", {**phone_codes, **ACT}, None, [request_claim(11), number_claim(6, 2**18)]),
     ]
 
 
@@ -163,7 +175,8 @@ def broken_journals() -> list[Fields]:
     """Each made of the whole journal: its rows are numbers of events there, or an event in full; the rows of the claim
     index that are left out or added; and the first event that shows it, null if the journal is whole."""
     events = chained()
-    whole: list[Fields | int] = list(range(1, len(events) + 1))
+    last = len(events)
+    whole: list[Fields | int] = list(range(1, last + 1))
     body3 = events[2]["body"].replace('"count":100', '"count":999')
     content5 = events[4]["content"][:-2] + "00"
     swapped = [1, {**events[2], "sequence": 2}, {**events[1], "sequence": 3}, *whole[3:]]
@@ -180,14 +193,14 @@ def broken_journals() -> list[Fields]:
         ("a content changed", changed(5, content=content5), [], [], 5),
         ("a content digest changed", changed(5, content=None, content_digest="00" * 32), [], [], 5),
         ("a digest changed", changed(6, digest="00" * 32), [], [], 6),
-        ("the last digest changed", changed(15, digest="00" * 32), [], [], 15),
+        ("the last digest changed", changed(last, digest="00" * 32), [], [], last),
         ("a claim taken from an event", changed(5, claims=events[4]["claims"][1:]), [], [], 5),
         ("claims out of order", changed(5, claims=events[4]["claims"][::-1]), [], [], 5),
         ("two events swapped", swapped, [], [], 2),
         ("an event left out", whole[:6] + whole[7:], [], [], 7),
         ("the first left out", whole[1:], [], [], 1),
-        ("the last left out", whole[:-1], [], [], 15),
-        ("one put behind the tip", [*whole, {**events[-1], "sequence": 16}], [], [], 16),
+        ("the last left out", whole[:-1], [], [], last),
+        ("one put behind the tip", [*whole, {**events[-1], "sequence": last + 1}], [], [], last + 1),
         ("a claim left out of the index", whole, row6, [], 6),
         ("a claim in the index for another event", whole, row2, [[row2[0][0], 4]], 2),
         ("a foreign claim in the index", whole, [], [[stranger, 4]], 4),

@@ -22,7 +22,7 @@ from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant, utc
 from tocsin.rules.attribution import Attribution
 from tocsin.rules.issuance import BatchRequest, activate_batch, issue_batch
-from tocsin.rules.quotas import QuotaUse, person_use, provider_use
+from tocsin.rules.quotas import QuotaUse, card_quotas
 from tocsin.service.codes import read_code
 from tocsin.service.deployment import Deployment
 from tocsin.service.key_folder import KeyFolder
@@ -177,8 +177,8 @@ def _rows(ledger: Ledger, provider: int | None, now: Instant) -> list[BatchRow]:
             cards=batch.count,
             kind=CodeKind(batch.code_kind).name.lower(),
             issuing_period=batch.issuing_period,
-            valid_from_at=batch.valid_from * QUARTER_SECONDS,
-            valid_until_at=batch.valid_until * QUARTER_SECONDS,
+            valid_from_at=batch.life.valid_from * QUARTER_SECONDS,
+            valid_until_at=batch.life.valid_until * QUARTER_SECONDS,
             state=batch_state(ledger, batch, now),
         )
         for number, batch in sorted(ledger.batches.items())
@@ -254,8 +254,7 @@ def _quota_uses(deployment: Deployment, acted: Acted, body: BatchIssued) -> list
     if body.code_kind == CodeKind.TRAINING:
         return []
     policy, at = deployment.settings.policy, Instant(acted.event.recorded_at)
-    uses = person_use(acted.ledger, policy, body.who, at), provider_use(acted.ledger, policy, body.provider, at)
-    return [use for use in uses if use is not None]
+    return card_quotas(acted.ledger, policy, at).uses(body.who, body.provider)
 
 
 def _warning(use: QuotaUse) -> str:

@@ -34,24 +34,25 @@ def find_state(ledger: Ledger, reading: CodeReading, now: Instant) -> Finding:
         return Finding("good", "unknown", "It is well spelt, but no code of this deployment.")
     if reading.genuine is None:
         return Finding("good", "expired", "The secret of its time is destroyed: it can't be checked, nor used.")
-    state, sentence = _use(ledger, batch, reading.serial, now)
+    state, sentence = _use(ledger, batch, reading, now)
     return Finding(
         "good", state, f"Batch {batch.batch}, serial {reading.serial}: {sentence}", batch.batch, reading.serial
     )
 
 
-def _use(ledger: Ledger, batch: Batch, serial: int, now: Instant) -> tuple[str, str]:
+def _use(ledger: Ledger, batch: Batch, reading: CodeReading, now: Instant) -> tuple[str, str]:
     if batch.code_kind == CodeKind.TRAINING:
         return "training", "a code for practice, which no server takes."
-    state = batch_state(ledger, batch, now, serial)
+    life = reading.life or batch.life
+    state = batch_state(ledger, batch, now, reading.serial, life)
     match state:
         case BatchState.CUT_OFF:
             return state, "cut off. The provider has other cards, or gets them by `tocsin codes issue`."
         case BatchState.EXPIRED:
-            return state, f"expired since {utc(batch.valid_until * QUARTER_SECONDS)}."
+            return state, f"expired since {utc(life.valid_until * QUARTER_SECONDS)}."
         case BatchState.DORMANT:
             return state, f"genuine, but its batch is dormant until `tocsin codes activate {batch.batch}`."
         case BatchState.NOT_YET:
-            return state, f"not valid before {utc(batch.valid_from * QUARTER_SECONDS)}."
+            return state, f"not valid before {utc(life.valid_from * QUARTER_SECONDS)}."
         case BatchState.ACTIVE:
-            return "works", f"genuine, and valid until {utc(batch.valid_until * QUARTER_SECONDS)}. Use is not told."
+            return "works", f"genuine, and valid until {utc(life.valid_until * QUARTER_SECONDS)}. Use is not told."

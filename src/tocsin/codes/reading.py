@@ -62,17 +62,29 @@ def read_symbols(text: str) -> Symbols:
     Traceback (most recent call last):
     tocsin.model.errors.Invalid: A code has 20 symbols; these are 8.
     """
+    values = read_values(text)
+    if len(values) != SYMBOLS:
+        raise Invalid(f"A code has {SYMBOLS} symbols; these are {len(values)}.")
+    return Symbols(values)
+
+
+def read_values(text: str) -> bytes:
+    """The values of the symbols that `text` spells, however many, one a byte: for codes of any kind.
+
+    Raises `Invalid` as `read_symbols`, the number of symbols apart.
+
+    >>> read_values("12 3O").hex()
+    '01020300'
+    """
     if len(text) > MAX_TEXT:
-        raise Invalid(f"This is too long for a code, which has {SYMBOLS} symbols.")
+        raise Invalid("This is too long for a code.")
     values = bytearray()
     for character in text:
         if (value := _VALUES.get(character)) is not None:
             values.append(value)
         elif character not in _SEPARATORS:
             raise Invalid(_why_not_a_symbol(character, len(values) + 1))
-    if len(values) != SYMBOLS:
-        raise Invalid(f"A code has {SYMBOLS} symbols; these are {len(values)}.")
-    return Symbols(bytes(values))
+    return bytes(values)
 
 
 def _why_not_a_symbol(character: str, position: int) -> str:

@@ -14,9 +14,11 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from tocsin.ledger.key_table import NEVER, KeyTable
+from tocsin.ledger.phone_codes import PhoneCode
 from tocsin.ledger.predicates import covered_reports, standing_revocations
 from tocsin.ledger.state import Batch, Ledger, Provider, Revocation, Rollback, Version
 from tocsin.model.base64url import decode_exactly
+from tocsin.model.code_reading import CodeKind, Life
 from tocsin.model.errors import Invalid
 from tocsin.model.events import (
     BatchActivated,
@@ -26,6 +28,7 @@ from tocsin.model.events import (
     Founded,
     Move,
     Paused,
+    PhoneCodesIssued,
     ProviderAdded,
     ProviderRestored,
     ProviderSuspended,
@@ -42,6 +45,8 @@ from tocsin.model.times import DAY_SECONDS, day_of
 Rows = NDArray[np.int64]
 Value = TypeVar("Value")
 _NO_DIGEST: Final = bytes(32)
+_HASH_BYTES: Final = 16
+"""Of a phone code's keyed hash."""
 _NO_INSTANT: Final = 1 << 40
 _NO_REPORT_TYPE: Final = 1 << 8
 """Rows wait before they are written: a number that their columns can't hold must be refused before it waits."""
@@ -118,12 +123,46 @@ def _batch_issued(ledger: Ledger, event: Event, body: BatchIssued) -> None:
         code_kind=body.code_kind,
         count=body.count,
         issuing_period=body.issuing_period,
-        valid_from=body.valid_from,
-        valid_until=body.valid_until,
+        life=Life(body.valid_from, body.valid_until),
         report_type=body.report_type,
         activated=False,
     )
-    ledger.issued = ledger.issued.with_batch(body, day_of(event.recorded_at))
+    _need_secret(ledger, body.issuing_period, body.valid_until)
+    if body.code_kind != CodeKind.TRAINING:
+        ledger.issued_cards = ledger.issued_cards.with_issue(
+            body.who, body.provider, body.count, day_of(event.recorded_at)
+        )
+
+
+def _phone_codes_issued(ledger: Ledger, event: Event, body: PhoneCodesIssued) -> None:
+    life, count = Life(body.valid_from, body.valid_until), len(body.hashes)
+    known = ledger.batches.get(body.batch)
+    if (0 if known is None else known.count) != body.first_serial or len(body.attempts) != count:
+        raise Invalid(f"event {event.sequence} does not go on where its batch of phone codes ends")
+    ledger.batches[body.batch] = Batch(
+        batch=body.batch,
+        provider=body.provider,
+        code_kind=CodeKind.PHONE,
+        count=body.first_serial + count,
+        issuing_period=body.issuing_period,
+        life=life if known is None else known.life.joined(life),
+        report_type=body.report_type,
+        activated=True,
+    )
+    ledger.phone_batches[body.provider, body.report_type, body.issuing_period] = body.batch
+    today = day_of(event.recorded_at)
+    ledger.phone_codes.forget_before(today)
+    ledger.phone_codes.add(
+        body.issuing_period,
+        (decode_exactly(each, _HASH_BYTES) for each in body.hashes),
+        PhoneCode(body.batch, body.first_serial, life),
+    )
+    _need_secret(ledger, body.issuing_period, body.valid_until)
+    ledger.issued_phone_codes = ledger.issued_phone_codes.with_issue(body.who, body.provider, count, today)
+
+
+def _need_secret(ledger: Ledger, issuing_period: int, until: int) -> None:
+    ledger.secret_ends[issuing_period] = max(until, ledger.secret_ends.get(issuing_period, 0))
 
 
 def _batch_activated(ledger: Ledger, event: Event, body: BatchActivated) -> None:
@@ -315,6 +354,7 @@ _APPLY: Final[dict[type, Callable[[Ledger, Event, Any], None]]] = {
     ProviderRestored: _provider_restored,
     BatchIssued: _batch_issued,
     BatchActivated: _batch_activated,
+    PhoneCodesIssued: _phone_codes_issued,
     Reported: _reported,
     Withdrawn: _withdrawn,
     Revoked: _revoked,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tocsin.ledger.state import Batch, Ledger, Objection, Revocation
+from tocsin.model.code_reading import Life
 from tocsin.model.events import Target
 from tocsin.model.times import Instant
 
@@ -77,18 +78,21 @@ class BatchState(StrEnum):
     ACTIVE = "active"
 
 
-def batch_state(ledger: Ledger, batch: Batch, now: Instant, serial: int = NO_SERIAL) -> BatchState:
-    """Of what use `batch` is to a report received at `now`, or the one card of it with this serial.
+def batch_state(
+    ledger: Ledger, batch: Batch, now: Instant, serial: int = NO_SERIAL, life: Life | None = None
+) -> BatchState:
+    """Of what use `batch` is to a report received at `now`, or the one code of it with this serial and own life.
 
     A batch that was never activated expires like any other. A revocation of some of its serials leaves the batch be.
     """
+    life = life or batch.life
     if standing_revocations(ledger, batch.batch, serial, batch.provider, ledger.sequence + 1):
         return BatchState.CUT_OFF
-    if batch.has_ended(now):
+    if life.has_ended(now):
         return BatchState.EXPIRED
     if not batch.activated:
         return BatchState.DORMANT
-    return BatchState.ACTIVE if batch.has_begun(now) else BatchState.NOT_YET
+    return BatchState.ACTIVE if life.has_begun(now) else BatchState.NOT_YET
 
 
 def owner(ledger: Ledger, head: int) -> int | None:

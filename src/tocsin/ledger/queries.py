@@ -146,11 +146,8 @@ def spent_cards(ledger: Ledger, batch: int) -> int:
 
 
 def secrets_needed_until(ledger: Ledger) -> dict[int, Instant]:
-    """Issuing period → the end of the last life of its batches: until then its secret must be there, then it may go."""
-    ends: dict[int, int] = {}
-    for batch in ledger.batches.values():
-        ends[batch.issuing_period] = max(ends.get(batch.issuing_period, 0), batch.valid_until)
-    return {period: Instant(quarter * QUARTER_SECONDS) for period, quarter in sorted(ends.items())}
+    """Issuing period → the end of the last life of its codes: until then its secret must be there, then it may go."""
+    return {period: Instant(quarter * QUARTER_SECONDS) for period, quarter in sorted(ledger.secret_ends.items())}
 
 
 def sequence_since(ledger: Ledger, at: int) -> int:

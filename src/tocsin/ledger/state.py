@@ -9,10 +9,11 @@ import numpy as np
 from msgspec import Struct
 
 from tocsin.ledger.columns import Columns
-from tocsin.ledger.issued import IssuedCards
+from tocsin.ledger.issued import IssuedCodes
 from tocsin.ledger.key_table import KeyTable
+from tocsin.ledger.phone_codes import PhoneCodes
+from tocsin.model.code_reading import Life
 from tocsin.model.events import FileSpec, MadeFile, Target
-from tocsin.model.times import QUARTER_SECONDS
 
 
 class Provider(Struct, frozen=True):
@@ -24,25 +25,19 @@ class Provider(Struct, frozen=True):
 
 
 class Batch(Struct, frozen=True):
-    """A stack of cards. Lives in quarter-hours since 1970; the end is not included."""
+    """A stack of cards, or the phone codes of a provider's day: that batch grows, and its life is that of all of them.
+
+    `activated`: phone codes are handed out as they are made, and never dormant.
+    """
 
     batch: int
     provider: int
     code_kind: int
     count: int
     issuing_period: int
-    valid_from: int
-    valid_until: int
+    life: Life
     report_type: int
     activated: bool
-
-    def has_begun(self, at: int) -> bool:
-        """Whether its life has begun in the quarter-hour of `at`."""
-        return at // QUARTER_SECONDS >= self.valid_from
-
-    def has_ended(self, at: int) -> bool:
-        """Whether its life has ended in the quarter-hour of `at`: activated or not, no card of it is of use again."""
-        return at // QUARTER_SECONDS >= self.valid_until
 
 
 class Revocation(Struct, frozen=True):
@@ -60,6 +55,8 @@ class Rollback(Struct, frozen=True):
     standing: bool = True
 
 
+PhoneBatchKey = tuple[int, int, int]
+"""Provider, report type and issuing period: what the phone codes of one batch have in common, beside their day."""
 Objection = Revocation | Rollback
 
 
@@ -95,7 +92,13 @@ class Ledger:
         self.paused = False
         self.providers: dict[int, Provider] = {}
         self.batches: dict[int, Batch] = {}
-        self.issued = IssuedCards()
+        self.issued_cards = IssuedCodes()
+        self.issued_phone_codes = IssuedCodes()
+        self.phone_codes = PhoneCodes()
+        self.phone_batches: dict[PhoneBatchKey, int] = {}
+        """The newest batch of phone codes of each provider, report type and issuing period."""
+        self.secret_ends: dict[int, int] = {}
+        """Issuing period → the end of the last life of its codes, in quarter-hours since 1970."""
         self.objections: dict[int, Objection] = {}
         self.revocations: dict[tuple[int | None, int | None], list[int]] = {}
         """Provider or batch → the sequences of the revocations against it or a part of it."""
@@ -131,7 +134,7 @@ class Ledger:
         """A ledger of its own that stands where this one does: what it costs is memory, not another fold."""
         twin = Ledger()
         for name, value in vars(self).items():
-            if isinstance(value, Columns | KeyTable | dict | list | set):
+            if isinstance(value, Columns | KeyTable | PhoneCodes | dict | list | set):
                 value = value.copy()
             setattr(twin, name, value)
         twin.stints, twin.revocations = deepcopy(self.stints), deepcopy(self.revocations)

@@ -79,6 +79,24 @@ class BatchActivated(Act, frozen=True):
     batch: int
 
 
+class PhoneCodesIssued(Act, frozen=True):
+    """Phone codes were made, with the next serials of their batch: a provider's day. All have one life of their own.
+
+    `attempts` and `hashes` have an entry a code: at which attempt it was made, and the 16 bytes by which it is known.
+    """
+
+    kind: ClassVar[str] = "phone_codes_issued"
+    batch: int
+    provider: int
+    issuing_period: int
+    first_serial: int
+    valid_from: int
+    valid_until: int
+    report_type: int
+    attempts: tuple[int, ...]
+    hashes: tuple[str, ...]
+
+
 class Reported(Body, frozen=True):
     """One person's keys. `id` is claim 1's value; `verdicts` a letter and `hold` quarter-hours per position as sent."""
 
@@ -215,6 +233,7 @@ BODIES: Final[tuple[type[Body], ...]] = (
     ProviderRestored,
     BatchIssued,
     BatchActivated,
+    PhoneCodesIssued,
     Reported,
     Withdrawn,
     Revoked,

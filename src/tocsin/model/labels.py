@@ -21,6 +21,8 @@ LABELS: Final = frozenset(
         "continue",
         "event",
         "leaf",
+        "phone-code",
+        "phone-hash",
         "sent",
         "set",
         "source",

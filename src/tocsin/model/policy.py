@@ -17,6 +17,9 @@ MOST_USEFUL_DAYS: Final = KEPT_DAYS - 2
 MOST_NOTICE_DAYS: Final = 366
 """A key that is announced for longer is a slip of the pen."""
 
+MOST_PHONE_CODE_QUARTERS: Final = 16
+"""A code that is read out on the telephone is used soon; the longer it lives, the more a guess may hit."""
+
 _LEAST: Final = {
     "minimum_reports": 1,
     "longest_wait_seconds": 0,
@@ -36,8 +39,8 @@ _RATES: Final = (
 LONGEST_REFILL_SECONDS: Final = DAY_SECONDS // 2
 """After this nothing of a source is left to be remembered: half of the day for which a keyed hash may be kept."""
 
-DailyCards = int | Literal["none"]
-"""A quota in cards a UTC day; ``none`` is no limit, for TOML has no null."""
+DailyCodes = int | Literal["none"]
+"""A quota in codes a UTC day; ``none`` is no limit, for TOML has no null."""
 
 
 class Rate(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -85,10 +88,16 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """Most cards in one code batch; serials have 11 bits."""
     card_life_quarters: int = 90 * 96
     """How long a card batch is valid unless stated otherwise, in quarter-hours."""
-    person_daily_cards: DailyCards = 10_000
+    person_daily_cards: DailyCodes = 10_000
     """Most cards that one person issues in a UTC day unless a second one approves; ``none``: no limit."""
-    provider_daily_cards: DailyCards = 5_000
+    provider_daily_cards: DailyCodes = 5_000
     """Most cards that one provider is given in a UTC day unless a second person approves; ``none``: no limit."""
+    phone_code_life_quarters: int = 4
+    """For how long a phone code is valid at least unless stated otherwise, in quarter-hours."""
+    person_daily_phone_codes: DailyCodes = 1_000
+    """Most phone codes that one person issues in a UTC day unless a second one approves; ``none``: no limit."""
+    provider_daily_phone_codes: DailyCodes = 5_000
+    """Most phone codes that one provider is given in a UTC day unless a second person approves; ``none``: no limit."""
     guesses_per_source: Rate = Rate(20, 10)
     """Wrong phone codes from one address."""
     first_guesses_per_network: Rate = Rate(5, 3600)
@@ -114,7 +123,9 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}")
-        for name in ("person_daily_cards", "provider_daily_cards"):
+        for name in (
+            f"{whose}_daily_{codes}" for whose in ("person", "provider") for codes in ("cards", "phone_codes")
+        ):
             quota = getattr(self, name)
             if isinstance(quota, int) and quota < 0:
                 raise ValueError(f'{name} must be at least 0, or "none"')
@@ -122,6 +133,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("freshness_seconds must be at least two steps")
         if not 1 <= self.useful_days <= MOST_USEFUL_DAYS:
             raise ValueError(f"useful_days must be from 1 to {MOST_USEFUL_DAYS}")
+        if not 1 <= self.phone_code_life_quarters <= MOST_PHONE_CODE_QUARTERS:
+            raise ValueError(f"phone_code_life_quarters must be from 1 to {MOST_PHONE_CODE_QUARTERS}")
         if not 0 <= self.hold_back_quarters <= 255:
             raise ValueError("hold_back_quarters must be from 0 to 255")
         if not 1 <= self.gaen_notice_days <= MOST_NOTICE_DAYS:

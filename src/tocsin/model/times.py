@@ -17,6 +17,7 @@ INTERVAL_SECONDS: Final = 600
 INTERVALS_PER_DAY: Final = 144
 QUARTER_SECONDS: Final = 900
 DAY_SECONDS: Final = 86_400
+QUARTERS_PER_DAY: Final = 96
 KEPT_DAYS: Final = 16
 """The key of a UTC day is destroyed at 00:00 of the day that comes so many days later; until then it must be there."""
 EMBARGO_SECONDS: Final = 7_200

@@ -14,7 +14,7 @@ from tocsin.model.times import Instant
 
 
 class Origin(Struct, frozen=True):
-    """Where a report comes from: its card, who handed that out, and the claim that makes it single-use."""
+    """Where a report comes from: its code, who handed that out, and the claim that makes it single-use."""
 
     report_type: int
     batch: int
@@ -31,17 +31,18 @@ def origin_of(ledger: Ledger, code: CodeReading, received_at: Instant) -> Origin
     """The origin that `code` stands for, or the verdict that refuses it. Whether it is spent is not asked here."""
     batch = ledger.batches.get(code.batch)
     if (
-        code.kind != CodeKind.CARD  # D1
+        code.kind not in (CodeKind.CARD, CodeKind.PHONE)  # D1
         or batch is None  # D2
         or batch.code_kind != code.kind  # D2
         or not batch.activated  # D3
         or code.serial >= batch.count  # D4
-        or not batch.has_begun(received_at)  # D5
-        or code.genuine is False  # D6
     ):
+        return Verdict.CODE_UNKNOWN
+    life = code.life or batch.life
+    if not life.has_begun(received_at) or code.genuine is False:  # D5, D6
         return Verdict.CODE_UNKNOWN
     if standing_revocations(ledger, code.batch, code.serial, batch.provider, ledger.sequence + 1):  # D7
         return Verdict.CODE_CUT_OFF
-    if batch.has_ended(received_at) or code.genuine is None or code.claim is None:  # D8
+    if life.has_ended(received_at) or code.genuine is None or code.claim is None:  # D8
         return Verdict.CODE_EXPIRED
     return Origin(batch.report_type, code.batch, code.serial, batch.provider, Claim(code.claim))

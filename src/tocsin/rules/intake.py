@@ -136,7 +136,7 @@ def _costly(call: ReportCall, code: CodeReading) -> Costly | None:
 def _answer_again(ledger: Ledger, report: int, call: ReportCall, code: CodeReading) -> Answer:
     if ledger.reports["erased"][report]:  # C5
         return Answer(Verdict.TOO_OLD)
-    if ledger.reports["sent"][report].tobytes() != sent_digest(call, code.kind, code.batch, code.serial):  # C6
+    if ledger.reports["sent"][report].tobytes() != sent_digest(call, *code.spelt):  # C6
         return Answer(Verdict.MISMATCH)
     return Answer(Verdict.TAKEN, tuple(KEY_VERDICTS[letter] for letter in ledger.verdicts[report]))  # C7
 
@@ -172,7 +172,7 @@ def _report_draft(
             batch=origin.batch,
             serial=origin.serial,
             provider=origin.provider,
-            sent=sent_digest(call, code.kind, code.batch, code.serial),
+            sent=sent_digest(call, *code.spelt),
             keys=_content_keys(keys, taken, origin, call.onset_day if policy.publish_onset else None),
         ),
     )

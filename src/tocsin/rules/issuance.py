@@ -15,7 +15,7 @@ from tocsin.model.names import folded
 from tocsin.model.policy import Policy
 from tocsin.model.times import QUARTER_SECONDS, Instant
 from tocsin.rules.attribution import Attribution, printable
-from tocsin.rules.quotas import check_quotas
+from tocsin.rules.quotas import card_quotas
 
 MAX_NAME: Final = 80
 """Most characters of a provider's name."""
@@ -46,23 +46,19 @@ def add_provider(ledger: Ledger, name: str, by: Attribution) -> Draft:
 
 def issue_batch(ledger: Ledger, request: BatchRequest, policy: Policy, now: Instant, by: Attribution) -> Draft:
     """A dormant batch with the next number, or `Refused`."""
-    if request.provider not in ledger.providers:  # I3
-        raise Refused("provider_unknown", "There is no such provider: add it first.")
-    _refuse_suspended(ledger, request.provider)
+    check_provider(ledger, request.provider)
     if not 1 <= request.count <= policy.maximum_batch_cards:  # I5
         raise Refused("batch_size_refused", f"A batch has 1 to {policy.maximum_batch_cards} cards.")
     if request.code_kind not in (CodeKind.CARD, CodeKind.TRAINING):  # I6
         raise Refused("code_kind_refused", "A batch is of card codes or of training codes.")
-    if request.report_type not in (ReportType.CONFIRMED, ReportType.LIKELY):  # I7
-        raise Refused("report_type_refused", "The codes of a batch stand for confirmed or likely reports.")
+    check_report_type(request.report_type)
     valid_from, valid_until = _life(request, policy, now)
     batch = 1 + max((number for number in ledger.batches if number <= MAX_CARD_BATCH), default=0)
     if batch > MAX_CARD_BATCH:  # I9
         raise Refused("batch_numbers_spent", "All batch numbers are given: a new deployment is needed.")
-    if is_cut_off(ledger, request.provider):  # I4
-        raise Refused("provider_cut_off", "This provider is cut off: reinstate it before it gets new cards.")
+    check_not_cut_off(ledger, request.provider)
     if request.code_kind != CodeKind.TRAINING:
-        check_quotas(ledger, policy, request.provider, request.count, now, by)
+        card_quotas(ledger, policy, now).check(request.provider, request.count, by)
     body = BatchIssued(
         batch=batch,
         provider=request.provider,
@@ -75,6 +71,25 @@ def issue_batch(ledger: Ledger, request: BatchRequest, policy: Policy, now: Inst
         **by.signed,
     )
     return Draft(body, (by.claim, batch_claim(batch)))
+
+
+def check_provider(ledger: Ledger, provider: int) -> None:
+    """`Refused` if nothing may be handed out by this provider now; what cuts it off apart (`check_not_cut_off`)."""
+    if provider not in ledger.providers:  # I3
+        raise Refused("provider_unknown", "There is no such provider: add it first.")
+    _refuse_suspended(ledger, provider)
+
+
+def check_not_cut_off(ledger: Ledger, provider: int) -> None:
+    """`Refused` if new codes of this provider would be of no use."""
+    if is_cut_off(ledger, provider):  # I4
+        raise Refused("provider_cut_off", "This provider is cut off: reinstate it before it gets new codes.")
+
+
+def check_report_type(report_type: int) -> None:
+    """`Refused` if no code stands for such a report."""
+    if report_type not in (ReportType.CONFIRMED, ReportType.LIKELY):  # I7
+        raise Refused("report_type_refused", "Codes stand for confirmed or likely reports.")
 
 
 def _refuse_suspended(ledger: Ledger, provider: int) -> None:
@@ -98,7 +113,7 @@ def activate_batch(ledger: Ledger, batch: int, now: Instant, by: Attribution) ->
         raise Refused("batch_unknown", "There is no such batch.")
     if known.activated:  # I11
         raise Refused("batch_active", "This batch is active already: nothing is left to do.")
-    if known.has_ended(now):  # I12
+    if known.life.has_ended(now):  # I12
         raise Refused("batch_expired", "This batch has expired: issue a new one.")
     _refuse_suspended(ledger, known.provider)
     return Draft(BatchActivated(batch=batch, **by.signed), (by.claim,))

@@ -73,4 +73,7 @@ def _fork(ledger: Ledger) -> Ledger:
     fork.revocations = copy.deepcopy(ledger.revocations)
     fork.providers = dict(ledger.providers)
     fork.batches = dict(ledger.batches)
+    fork.secret_ends = dict(ledger.secret_ends)
+    fork.phone_batches = dict(ledger.phone_batches)
+    fork.phone_codes = ledger.phone_codes.copy()
     return fork

@@ -138,7 +138,7 @@ class Performer:
         for day in {day_of(arrival.received_at) for arrival in arrivals}:
             if self._keys.day_key(day) is None:
                 raise Unavailable("there is no key for today: run `tocsin serve`, which makes them ahead")
-        for period in {batch.issuing_period for batch in self.ledger.batches.values()}:
+        for period in self.ledger.secret_ends:
             self._keys.issuing_secret(period)
 
     def _answer(self, group: Group, arrival: Arrival, now: Instant) -> Answer:
