@@ -296,13 +296,14 @@ def written(engine: SqliteEngine) -> SqliteJournal:
     return journal
 
 
+LAST = len(JOURNAL)
+"""The last event of the journal that is changed."""
+
 COPY = (
     "INSERT INTO event SELECT {to}, recorded_at, kind, body, content, content_digest, claims, digest"
     " FROM event WHERE sequence = {from_}"
 )
 MOVE = "UPDATE event SET sequence = {to} WHERE sequence = {from_}"
-LAST = len(JOURNAL)
-"""The last event of the journal that is changed."""
 
 CHANGES: dict[str, tuple[list[str], int]] = {
     "a body": (["UPDATE event SET body = CAST(replace(body, '100', '999') AS BLOB) WHERE sequence = 3"], 3),
@@ -369,7 +370,9 @@ def test_a_gap_is_not_read_over(engine: SqliteEngine, written: SqliteJournal) ->
         assert broken.value.sequence == 6
 
 
-@pytest.mark.parametrize("statement", [f"DELETE FROM event WHERE sequence = {LAST}", "UPDATE tip SET sequence = 14"])
+@pytest.mark.parametrize(
+    "statement", [f"DELETE FROM event WHERE sequence = {LAST}", f"UPDATE tip SET sequence = {LAST - 1}"]
+)
 def test_nothing_is_appended_to_a_journal_whose_end_is_broken(
     engine: SqliteEngine, written: SqliteJournal, statement: str
 ) -> None:

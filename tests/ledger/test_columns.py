@@ -43,6 +43,20 @@ def test_a_view_is_written_through() -> None:
     assert columns["number"].tolist() == [0, 7]
 
 
+@given(ascending=st.lists(st.integers(0, 50), unique=True).map(sorted), written=st.integers(0, 9))
+def test_a_cell_is_found_without_writing_what_waits(ascending: list[int], written: int) -> None:
+    columns = Columns(DTYPES)
+    for number in ascending[:written]:
+        columns.append((number, False, b"abc"))
+    assert len(columns["number"]) == len(ascending[:written])
+    for number in ascending[written:]:
+        columns.append((number, True, b"abc"))
+    found = {number: row for number in range(51) if (row := columns.find("number", number)) is not None}
+    assert found == {number: row for row, number in enumerate(ascending)}
+    assert [columns.cell("flag", row) for row in found.values()] == [row >= written for row in range(len(ascending))]
+    assert columns.take_back(len(ascending[:written])), "nothing was written for it"
+
+
 def test_a_column_that_is_not_there() -> None:
     with pytest.raises(KeyError):
         Columns(DTYPES)["absent"]

@@ -8,6 +8,8 @@ from tocsin.model.calls import ContinueId, TrackingId
 from tocsin.model.claims import (
     CLAIM_BYTES,
     batch_claim,
+    continuation_claim,
+    continuation_id,
     continue_claim,
     report_id,
     request_claim,
@@ -31,6 +33,11 @@ def test_a_report_claims_its_own_id_and_its_continuation() -> None:
     continue_id = ContinueId(labelled_hash("continue", b"c" * 32))
     assert bytes.fromhex(VECTORS["report_id"]) == REPORT
     assert claims_of("reported")[::2] == [tracking_claim(REPORT), continue_claim(continue_id)]
+
+
+def test_a_continuation_claims_what_it_uses_up_and_the_next_one() -> None:
+    spent, following = (ContinueId(labelled_hash("continue", letter * 32)) for letter in (b"c", b"C"))
+    assert claims_of("continued") == [continue_claim(following), continuation_claim(continuation_id(spent))]
 
 
 def test_a_withdrawal_claims_its_report() -> None:

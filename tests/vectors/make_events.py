@@ -36,6 +36,8 @@ def text64(data: bytes) -> str:
 
 TRACKING_ID = hashed("tracking", b"w" * 32)
 CONTINUE_ID = hashed("continue", b"c" * 32)
+NEXT_CONTINUE_ID = hashed("continue", b"C" * 32)
+CONTINUATION = hashed("claim-continue", CONTINUE_ID)
 REPORT_ID = hashed("claim-tracking", TRACKING_ID)
 
 
@@ -135,6 +137,19 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
         ("provider_suspended", {"provider": 3, **ACT}, None, [request_claim(9)]),
         ("provider_restored", {"provider": 3, **ACT, "approved_by": "Ada"}, None, [request_claim(10)]),
         ("phone_codes_issued", {**phone_codes, **ACT}, None, [request_claim(11), number_claim(6, 2**18)]),
+        (
+            "continued",
+            {
+                "id": text64(CONTINUATION),
+                "received_at": START + 17 * QUARTER,
+                "report_type": 1,
+                "verdicts": "tot",
+                "hold": [4, 0, 1],
+                "report": 5,
+            },
+            sealed(plain_content(), b"continued", CONTINUATION),
+            [b"\x07" + hashed("claim-continue", NEXT_CONTINUE_ID), b"\x09" + CONTINUATION],
+        ),
     ]
 
 

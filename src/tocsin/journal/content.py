@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from tocsin.journal.encoding import StoredEvent, decode_body
 from tocsin.model import base64url
 from tocsin.model.errors import Invalid
-from tocsin.model.events import Event, ReportContent, Reported
+from tocsin.model.events import Event, HasKeys, ReportContent
 from tocsin.model.keys import CONTENT_KEY, MAX_KEYS, KeyKind
 from tocsin.model.labels import prefix
 from tocsin.model.ports import DayKeys
@@ -101,7 +101,7 @@ class Opener:
         body = decode_body(stored.kind, stored.body)
         if stored.content is None:
             return Event(stored.sequence, stored.recorded_at, body, stored.digest)
-        if not isinstance(body, Reported):
+        if not isinstance(body, HasKeys):
             raise Invalid("the event has content, and its kind has none")
         plain = self.content(stored.kind, base64url.decode_exactly(body.id, ID_BYTES), stored.content)
         content = None if plain is None else decode_content(plain)

@@ -1,5 +1,6 @@
 """Columns that grow: the ledger's tables, one numpy array a field."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -41,6 +42,19 @@ class Columns:
     def names(self) -> tuple[str, ...]:
         """The columns there are."""
         return tuple(self._arrays)
+
+    def cell(self, name: str, row: int) -> int:
+        """The number in one cell, also of a row that waits: nothing is written for it. Raises as `columns[name]`."""
+        if self.torn:
+            raise Unavailable(TORN)
+        if row < self._written:
+            return int(self._arrays[name][row])
+        return int(self._waiting[row - self._written][self.names.index(name)])
+
+    def find(self, name: str, value: int) -> int | None:
+        """The row that has `value` in the column `name`, which ascends; None if there is none. As `cell`."""
+        row = bisect_left(range(self.count), value, key=lambda row: self.cell(name, row))
+        return row if row < self.count and self.cell(name, row) == value else None
 
     def append(self, row: tuple[Any, ...]) -> int:
         """Adds a row, a value a column in their order (bytes where numpy has a void type); returns where it is."""

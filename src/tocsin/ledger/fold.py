@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tocsin.ledger.key_table import NEVER, KeyTable
 from tocsin.ledger.phone_codes import PhoneCode
-from tocsin.ledger.predicates import covered_reports, standing_revocations
+from tocsin.ledger.predicates import covered_reports, standing_revocations, standing_rollbacks
 from tocsin.ledger.state import Batch, Ledger, Provider, Revocation, Rollback, Version
 from tocsin.model.base64url import decode_exactly
 from tocsin.model.code_reading import CodeKind, Life
@@ -23,9 +23,11 @@ from tocsin.model.errors import Invalid
 from tocsin.model.events import (
     BatchActivated,
     BatchIssued,
+    Continued,
     Erased,
     Event,
     Founded,
+    HasKeys,
     Move,
     Paused,
     PhoneCodesIssued,
@@ -40,6 +42,7 @@ from tocsin.model.events import (
     RolledBack,
     Withdrawn,
 )
+from tocsin.model.keys import ReportType
 from tocsin.model.times import DAY_SECONDS, day_of
 
 Rows = NDArray[np.int64]
@@ -71,16 +74,23 @@ class Mark(Struct, frozen=True):
     sequence: int
     recorded_at: int
     reports: int
+    ids: int
     keys: int
 
 
 def mark(ledger: Ledger) -> Mark:
     """Where `ledger` stands now."""
-    return Mark(ledger.sequence, ledger.recorded_at, ledger.reports.count, ledger.keys.count)
+    return Mark(
+        sequence=ledger.sequence,
+        recorded_at=ledger.recorded_at,
+        reports=ledger.reports.count,
+        ids=len(ledger.report_by_id),
+        keys=ledger.keys.count,
+    )
 
 
 def take_back(ledger: Ledger, to: Mark) -> bool:
-    """Takes back the reports folded since `to`, because they are not stored.
+    """Takes back the reports and continuations folded since `to`, because they are not stored.
 
     False if that can't be done, for other events came too, or the tables were asked since: the ledger is then to be
     read anew. Cost: those reports, where reading anew costs all there are.
@@ -88,11 +98,16 @@ def take_back(ledger: Ledger, to: Mark) -> bool:
     reports = ledger.reports.count - to.reports
     if reports < 0 or ledger.sequence - to.sequence != reports:
         return False
+    roots = [ledger.reports.cell("root", row) for row in range(to.reports, ledger.reports.count)]
     if not (ledger.reports.take_back(to.reports) and ledger.keys.take_back(to.keys)):
         return False
     del ledger.verdicts[to.reports :]
-    for _ in range(reports):
+    while len(ledger.report_by_id) > to.ids:
         ledger.report_by_id.popitem()
+    for root in set(roots).intersection(ledger.continuations):
+        kept = [row for row in ledger.continuations.pop(root) if row < to.reports]
+        if kept:
+            ledger.continuations[root] = kept
     ledger.sequence, ledger.recorded_at = to.sequence, to.recorded_at
     return True
 
@@ -170,6 +185,25 @@ def _batch_activated(ledger: Ledger, event: Event, body: BatchActivated) -> None
 
 
 def _reported(ledger: Ledger, event: Event, body: Reported) -> None:
+    index = ledger.reports.count
+    _hold(ledger, event, body, root=index, rollbacks=0, withdrawn=False)
+    ledger.report_by_id[decode_exactly(body.id, 32)] = index
+
+
+def _continued(ledger: Ledger, event: Event, body: Continued) -> None:
+    reports, index = ledger.reports, ledger.reports.count
+    root = reports.find("sequence", body.report)
+    if root is None or reports.cell("root", root) != root:
+        raise Invalid(f"event {event.sequence} continues a report that is not there")
+    rollbacks = standing_rollbacks(ledger, body.report)
+    _hold(ledger, event, body, root, rollbacks, withdrawn=bool(reports.cell("withdrawn", root)))  # O6
+    ledger.continuations.setdefault(root, []).append(index)
+    if body.report_type == ReportType.REVOKED:  # O7
+        _take_back_person(ledger, root)
+
+
+def _hold(ledger: Ledger, event: Event, body: HasKeys, root: int, rollbacks: int, withdrawn: bool) -> None:
+    """Adds the row of a report or a continuation, and the keys that it holds. Nothing that waits is written for it."""
     if not (0 <= body.received_at < _NO_INSTANT and 0 <= body.report_type < _NO_REPORT_TYPE):
         raise Invalid(f"event {event.sequence} has a time or a report type that the ledger has no room for")
     content, index = event.content, ledger.reports.count
@@ -184,6 +218,7 @@ def _reported(ledger: Ledger, event: Event, body: Reported) -> None:
     ledger.reports.append(
         (
             event.sequence,
+            root,
             event.recorded_at,
             body.received_at,
             body.report_type,
@@ -193,16 +228,15 @@ def _reported(ledger: Ledger, event: Event, body: Reported) -> None:
             sent,
             first_row,
             rows,
-            objections,
-            False,
+            objections + rollbacks,
+            withdrawn,
             content is None,
         )
     )
     ledger.verdicts.append(intern(body.verdicts))  # nearly all alike
-    ledger.report_by_id[decode_exactly(body.id, 32)] = index
 
 
-def _hold_bytes(body: Reported, event: Event) -> bytes:
+def _hold_bytes(body: HasKeys, event: Event) -> bytes:
     try:
         return bytes(body.hold)
     except ValueError:
@@ -210,14 +244,19 @@ def _hold_bytes(body: Reported, event: Event) -> bytes:
 
 
 def _withdrawn(ledger: Ledger, event: Event, body: Withdrawn) -> None:
-    report = _report_index(ledger, body.report, event)
-    reports, keys = ledger.reports, ledger.keys
-    first, count = int(reports["first_row"][report]), int(reports["rows"][report])
-    for row in range(first, first + count):
-        head = int(keys["head"][row])
-        if _holds_first(ledger, head, row):
-            keys["final"][head] = True  # O3
-    reports["withdrawn"][report] = True
+    _take_back_person(ledger, int(ledger.reports["root"][_report_index(ledger, body.report, event)]))
+
+
+def _take_back_person(ledger: Ledger, root: int) -> None:
+    """Whatever the person whose first report is in row `root` has reported is withdrawn, for good."""
+    reports, keys, person = ledger.reports, ledger.keys, ledger.rows_of_person(root)
+    for report in person:
+        first, count = int(reports["first_row"][report]), int(reports["rows"][report])
+        for row in range(first, first + count):
+            head = int(keys["head"][row])
+            if _holds_first(ledger, head, row):
+                keys["final"][head] = True  # O3
+    reports["withdrawn"][person] = True
 
 
 def _holds_first(ledger: Ledger, head: int, row: int) -> bool:
@@ -241,7 +280,14 @@ def _revoked(ledger: Ledger, event: Event, body: Revoked) -> None:
 
 def _rolled_back(ledger: Ledger, event: Event, body: RolledBack) -> None:
     ledger.objections[event.sequence] = Rollback(body.reports)
-    ledger.reports["objections"][_report_indices(ledger, body.reports, event)] += 1
+    ledger.reports["objections"][_rolled_back_rows(ledger, body.reports, event)] += 1
+
+
+def _rolled_back_rows(ledger: Ledger, sequences: tuple[int, ...], event: Event) -> Rows:
+    """The rows that a rollback meets: those it names, and the continuations there are by now of each first report."""
+    named = _report_indices(ledger, sequences, event).tolist()
+    continued = (row for report in named for row in ledger.continuations.get(report, ()))
+    return np.array(sorted({*named, *continued}), np.int64)
 
 
 def _reinstated(ledger: Ledger, event: Event, body: Reinstated) -> None:
@@ -252,7 +298,7 @@ def _reinstated(ledger: Ledger, event: Event, body: Reinstated) -> None:
     if isinstance(objection, Revocation):
         freed: Any = covered_reports(ledger, objection.target, objection.since)
     else:
-        freed = _report_indices(ledger, objection.reports, event)
+        freed = _rolled_back_rows(ledger, objection.reports, event)
     ledger.reports["objections"][freed] -= 1
 
 
@@ -356,6 +402,7 @@ _APPLY: Final[dict[type, Callable[[Ledger, Event, Any], None]]] = {
     BatchActivated: _batch_activated,
     PhoneCodesIssued: _phone_codes_issued,
     Reported: _reported,
+    Continued: _continued,
     Withdrawn: _withdrawn,
     Revoked: _revoked,
     RolledBack: _rolled_back,

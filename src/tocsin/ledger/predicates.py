@@ -1,12 +1,13 @@
 """Each predicate of the ledger, once: rules ask it, the fold applies it."""
 
+from bisect import bisect_left
 from enum import StrEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.ledger.state import Batch, Ledger, Objection, Revocation
+from tocsin.ledger.state import Batch, Ledger, Objection, Revocation, Rollback
 from tocsin.model.code_reading import Life
 from tocsin.model.events import Target
 from tocsin.model.times import Instant
@@ -46,6 +47,17 @@ def standing_revocations(ledger: Ledger, batch: int, serial: int, provider: int,
         return 0
     named = *ledger.revocations.get((provider, None), ()), *ledger.revocations.get((None, batch), ())
     return sum(_stands(ledger.objections[number], batch, serial, provider, sequence) for number in named)
+
+
+def standing_rollbacks(ledger: Ledger, report: int) -> int:
+    """How many rollbacks stand that name the first report with this sequence, and so all that continues it."""
+    rollbacks = (one for one in ledger.objections.values() if isinstance(one, Rollback) and one.standing)
+    return sum(_names(rollback, report) for rollback in rollbacks)
+
+
+def _names(rollback: Rollback, report: int) -> bool:
+    place = bisect_left(rollback.reports, report)
+    return rollback.reports[place : place + 1] == (report,)
 
 
 def _stands(objection: Objection, batch: int, serial: int, provider: int, sequence: int) -> bool:

@@ -1,6 +1,7 @@
 """What one may ask of a ledger. The present moment is always an argument."""
 
 from enum import StrEnum
+from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
@@ -9,14 +10,19 @@ from numpy.typing import NDArray
 from tocsin.ledger.key_table import NEVER
 from tocsin.ledger.predicates import owned_rows, standing_reports
 from tocsin.ledger.state import Ledger, Revocation
-from tocsin.model.keys import Column, Records, key_ends, rows_of
+from tocsin.model.keys import WEAKEST_FIRST, Column, Records, key_ends, rows_of
 from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, Instant, day_of, day_start
 
 Rows = NDArray[np.intp]
 
+_BY_STRENGTH: Final = np.array([0, *WEAKEST_FIRST], np.uint8)
+_STRENGTHS: Final = np.zeros(256, np.uint8)
+_STRENGTHS[_BY_STRENGTH] = np.arange(len(_BY_STRENGTH))
+"""Report type → how strong it is, from 1; 0 where a key can't be public under it."""
+
 
 class Standing(StrEnum):
-    """What became of a report; the first that holds, in this order."""
+    """What became of a person's report; the first that holds, in this order."""
 
     TOO_OLD = "too_old"
     WITHDRAWN = "withdrawn"
@@ -25,9 +31,9 @@ class Standing(StrEnum):
 
 
 def standing(ledger: Ledger, report: int) -> Standing:
-    """What became of the report in row `report`."""
+    """What became of what the person has reported whose first report is in row `report`."""
     reports = ledger.reports
-    if reports["erased"][report]:
+    if reports["erased"][ledger.rows_of_person(report)].all():
         return Standing.TOO_OLD
     if reports["withdrawn"][report]:
         return Standing.WITHDRAWN
@@ -71,6 +77,34 @@ def is_whole(ledger: Ledger) -> bool:
     return not (reports["erased"] & (reports["received_at"] >= day_start(oldest - 1))).any()
 
 
+def count_people(ledger: Ledger, reports: NDArray[Any]) -> int:
+    """How many people the rows `reports` are of (by numbers or flags): a report and what continues it are one."""
+    return len(np.unique(ledger.reports["root"][reports]))
+
+
+def present_types(ledger: Ledger) -> NDArray[np.uint8]:
+    """The report type, a row of `ledger.reports`, that its keys are published with: the person's present one (O8).
+
+    That is the strongest of those that no objection stands against, for a report only ever moves up. Where none is
+    left nothing is published, and each row keeps its own.
+    """
+    reports = ledger.reports
+    types: NDArray[np.uint8] = reports["report_type"].copy()
+    if not ledger.continuations:
+        return types
+    strongest = np.zeros(reports.count, np.uint8)
+    np.maximum.at(strongest, reports["root"], np.where(reports["objections"] == 0, _STRENGTHS[types], 0))
+    present = strongest[reports["root"]]
+    return np.where(present > 0, _BY_STRENGTH[present], types)
+
+
+def present_type(ledger: Ledger, root: int) -> int:
+    """As `present_types`, of the person whose first report is in row `root`; 0 where no row is in force."""
+    reports, person = ledger.reports, ledger.rows_of_person(root)
+    in_force = reports["report_type"][person][reports["objections"][person] == 0]
+    return int(_BY_STRENGTH[_STRENGTHS[in_force].max(initial=0)])
+
+
 class Waiting(Struct, frozen=True):
     """What might enter the public set: never-public rows whose release instant has come, and those still held.
 
@@ -85,7 +119,7 @@ class Waiting(Struct, frozen=True):
 
 
 def waiting(ledger: Ledger, at: int, oldest: Day) -> Waiting:
-    """The rows that wait at `at`; `reports` counts the reports with an eligible row."""
+    """The rows that wait at `at`; `reports` counts the first reports, so the people, with an eligible row."""
     keys = ledger.keys
     absent = wanted_rows(ledger, oldest) & ~public_rows(ledger)
     fresh = absent & ~keys["was_public"]
@@ -96,7 +130,7 @@ def waiting(ledger: Ledger, at: int, oldest: Day) -> Waiting:
         eligible=eligible,
         held=np.nonzero(fresh & ~due)[0],
         returning=returning[key_ends(keys["record"][returning]) + EMBARGO_SECONDS <= at],
-        reports=len(np.unique(keys["report"][eligible])),
+        reports=count_people(ledger, keys["report"][eligible]),
         oldest_release_at=int(keys["release_at"][eligible].min()) if len(eligible) else None,
     )
 
@@ -142,7 +176,8 @@ def changes(ledger: Ledger, from_version: int, oldest: Day) -> Changes:
 
 def spent_cards(ledger: Ledger, batch: int) -> int:
     """How many cards of a batch were used, among the reports not yet erased."""
-    return int((ledger.reports["batch"] == batch).sum())
+    reports = ledger.reports  # what continues a report without a code of its own has the card of that report
+    return len(np.unique(reports["serial"][reports["batch"] == batch]))
 
 
 def secrets_needed_until(ledger: Ledger) -> dict[int, Instant]:

@@ -80,7 +80,8 @@ class Version(Struct, frozen=True):
 class Ledger:
     """What the journal up to `sequence` amounts to.
 
-    `reports`: one row a report, ascending by sequence; `keys`: one row a key that a report holds.
+    `reports`: one row a report or continuation, ascending by sequence, of which `root` is the row of the same person's
+    first report (its own, where it is the first); `keys`: one row a key that they hold.
     """
 
     def __init__(self) -> None:
@@ -108,10 +109,13 @@ class Ledger:
         self.sealed_days: set[int] = set()
         """UTC days of reports whose content could not be opened when it was folded, and is not erased."""
         self.report_by_id: dict[bytes, int] = {}
+        self.continuations: dict[int, list[int]] = {}
+        """Row of a first report → the rows of its continuations, ascending; only where there are any."""
         self.verdicts: list[str] = []
         self.reports = Columns(
             {
                 "sequence": np.int64,
+                "root": np.int32,
                 "recorded_at": np.int64,
                 "received_at": np.int64,
                 "report_type": np.uint8,
@@ -138,7 +142,12 @@ class Ledger:
                 value = value.copy()
             setattr(twin, name, value)
         twin.stints, twin.revocations = deepcopy(self.stints), deepcopy(self.revocations)
+        twin.continuations = deepcopy(self.continuations)
         return twin
+
+    def rows_of_person(self, root: int) -> list[int]:
+        """The rows of all that one person has reported, ascending: of the first report, then of its continuations."""
+        return [root, *self.continuations.get(root, ())]
 
     @property
     def torn(self) -> bool:

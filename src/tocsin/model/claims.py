@@ -1,6 +1,6 @@
 """Claims: values that are unique for ever in the journal, 33 bytes each = class ‖ value (``docs/formats/events.md``).
 
-They make a code single-use, a retry harmless, a withdrawal single and a version unique.
+They make a code single-use, a retry harmless, a withdrawal single, a version unique and a continuation a chain.
 """
 
 from enum import IntEnum
@@ -14,7 +14,7 @@ CLAIM_BYTES: Final = 33
 
 
 class ClaimClass(IntEnum):
-    """The eight classes."""
+    """The nine classes."""
 
     TRACKING = 1
     REQUEST = 2
@@ -24,6 +24,7 @@ class ClaimClass(IntEnum):
     BATCH = 6
     CONTINUE = 7
     WITHDRAWAL = 8
+    CONTINUATION = 9
 
 
 def report_id(tracking_id: TrackingId) -> bytes:
@@ -55,9 +56,19 @@ def batch_claim(batch: int) -> Claim:
     return _claim(ClaimClass.BATCH, batch.to_bytes(32, "big"))
 
 
+def continuation_id(continue_id: ContinueId) -> bytes:
+    """The 32 bytes by which the continuation is known that this continue ID opens: the value of claims 7 and 9."""
+    return labelled_hash("claim-continue", continue_id)
+
+
 def continue_claim(continue_id: ContinueId) -> Claim:
-    """Class 7."""
-    return _claim(ClaimClass.CONTINUE, labelled_hash("claim-continue", continue_id))
+    """Class 7: a continuation belongs to one report."""
+    return _claim(ClaimClass.CONTINUE, continuation_id(continue_id))
+
+
+def continuation_claim(continuation: bytes) -> Claim:
+    """Class 9, for a continuation's ID (`continuation_id`): a report is continued by it once, then by the next one."""
+    return _claim(ClaimClass.CONTINUATION, continuation)
 
 
 def withdrawal_claim(report: bytes) -> Claim:

@@ -97,15 +97,35 @@ class PhoneCodesIssued(Act, frozen=True):
     hashes: tuple[str, ...]
 
 
-class Reported(Body, frozen=True):
-    """One person's keys. `id` is claim 1's value; `verdicts` a letter and `hold` quarter-hours per position as sent."""
+class HasKeys(Body, frozen=True):
+    """What an app's call has led to: keys, in the event's content, and the receipt.
 
-    kind: ClassVar[str] = "reported"
+    `id`: the event's own 32 bytes, to which the content is bound; `verdicts` a letter and `hold` quarter-hours per
+    position as sent.
+    """
+
     id: str
     received_at: int
     report_type: int
     verdicts: str
     hold: tuple[int, ...]
+
+
+class Reported(HasKeys, frozen=True):
+    """One person's keys, for the first time. `id` is claim 1's value."""
+
+    kind: ClassVar[str] = "reported"
+
+
+class Continued(HasKeys, frozen=True):
+    """More of a person's keys, or another word on what they stand for; `report` is the sequence of the *first* report.
+
+    `id` is claim 9's value: that of the claim 7 that the continuation secret has opened. Report type 5 says that the
+    test was negative: whatever this person has reported is taken back, as by `Withdrawn`.
+    """
+
+    kind: ClassVar[str] = "continued"
+    report: int
 
 
 class Withdrawn(Body, frozen=True):
@@ -235,6 +255,7 @@ BODIES: Final[tuple[type[Body], ...]] = (
     BatchActivated,
     PhoneCodesIssued,
     Reported,
+    Continued,
     Withdrawn,
     Revoked,
     RolledBack,

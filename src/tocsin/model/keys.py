@@ -44,6 +44,10 @@ class ReportType(IntEnum):
     REVOKED = 5
 
 
+WEAKEST_FIRST: Final = (ReportType.SELF_REPORTED, ReportType.LIKELY, ReportType.CONFIRMED)
+"""The report types under which a key may be public, by how sure the infection is: a report only ever moves up."""
+
+
 RECORD: Final = np.dtype(
     [
         ("key_data", "V16"),

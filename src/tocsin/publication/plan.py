@@ -5,16 +5,19 @@ Minimum, longest wait, hold-back and pause are decided here and nowhere else; bu
 """
 
 from itertools import chain
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
 
 from tocsin.formats.set_digest import set_digest
-from tocsin.ledger.queries import Rows, Waiting, changes, first_day, public_rows, waiting, wanted_rows
+from tocsin.ledger.queries import Rows, Waiting, changes, first_day, present_types, public_rows, waiting, wanted_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import encode
 from tocsin.model.claims import version_claim
 from tocsin.model.events import (
+    Body,
+    Continued,
     Draft,
     FileSpec,
     MadeFile,
@@ -27,12 +30,19 @@ from tocsin.model.events import (
     RolledBack,
     Withdrawn,
 )
-from tocsin.model.keys import Records, rows_of
+from tocsin.model.keys import Records, ReportType, rows_of
 from tocsin.model.policy import Policy
 from tocsin.model.times import Day, Instant
 
-OVERTAKES = (Withdrawn, Revoked, RolledBack, Reinstated, Paused, Resumed, Published)  # P7
-"""Kinds of event that, after a plan's `up_to`, make it stale. Reports do no harm."""
+_OVERTAKING: Final = (Withdrawn, Revoked, RolledBack, Reinstated, Paused, Resumed, Published)
+
+
+def overtakes(body: Body) -> bool:
+    """Whether an event, after a plan's `up_to`, makes the plan stale (P7). Reports do no harm, whatever their type.
+
+    A negative test takes back, as a withdrawal does.
+    """
+    return isinstance(body, _OVERTAKING) or (isinstance(body, Continued) and body.report_type == ReportType.REVOKED)
 
 
 def plan(ledger: Ledger, policy: Policy, now: int, term: int, made: tuple[MadeFile, ...]) -> Draft | None:
@@ -81,7 +91,7 @@ class _Moves(Struct, frozen=True, eq=False):
 def _moves(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> _Moves:
     keys = ledger.keys
     wanted, public = wanted_rows(ledger, oldest), public_rows(ledger)
-    entering = wanted & public & (keys["record"]["report_type"] != ledger.reports["report_type"][keys["report"]])  # P5
+    entering = wanted & public & (keys["record"]["report_type"] != present_types(ledger)[keys["report"]])  # P5
     leaving = public & ~wanted & (keys["day"] >= oldest)  # P3
     if not ledger.paused:
         queue = waiting(ledger, at, oldest)
@@ -105,7 +115,7 @@ def _additions(queue: Waiting, policy: Policy, at: int) -> Rows:
 def _records(ledger: Ledger, rows: Rows) -> Records:
     """The records of `rows` as they will stand: with the report's present type."""
     records = rows_of(ledger.keys["record"], rows)
-    records["report_type"] = ledger.reports["report_type"][ledger.keys["report"][rows]]
+    records["report_type"] = present_types(ledger)[ledger.keys["report"][rows]]
     return records
 
 
@@ -117,7 +127,7 @@ def _as_moves(ledger: Ledger, rows: Rows) -> tuple[Move, ...]:
     starts = np.nonzero(np.diff(reports, prepend=-1))[0]
     masks = np.add.reduceat(np.left_shift(np.int64(1), ledger.keys["position"][rows].astype(np.int64)), starts)
     sequences = ledger.reports["sequence"][reports[starts]]
-    types = ledger.reports["report_type"][reports[starts]]
+    types = present_types(ledger)[reports[starts]]
     return tuple(
         Move(report, mask, report_type)
         for report, mask, report_type in zip(sequences.tolist(), masks.tolist(), types.tolist(), strict=True)

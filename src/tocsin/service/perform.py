@@ -19,7 +19,7 @@ from tocsin.ledger.state import Ledger
 from tocsin.model import base64url
 from tocsin.model.calls import Answer, ReportCall, Verdict
 from tocsin.model.errors import Invalid, Unavailable
-from tocsin.model.events import Draft, Event, Reported
+from tocsin.model.events import Draft, Event, HasKeys
 from tocsin.model.keys import MAX_KEYS
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
@@ -169,8 +169,8 @@ class Performer:
     def _sealed(self, draft: Draft, received_at: Instant) -> bytes | None:
         if draft.content is None:
             return None
-        if not isinstance(draft.body, Reported):
-            raise Invalid("only reports have content")
+        if not isinstance(draft.body, HasKeys):
+            raise Invalid("only what apps report has content")
         day = day_of(received_at)
         day_key = self._keys.day_key(day)
         if day_key is None:

@@ -32,7 +32,7 @@ from tocsin.model.ports import Clock
 from tocsin.publication.build import build, versions_in_force
 from tocsin.publication.in_force import damaged, missing
 from tocsin.publication.index import index_of, put_index
-from tocsin.publication.plan import OVERTAKES, plan
+from tocsin.publication.plan import overtakes, plan
 from tocsin.publication.release import Released, put, release, released
 from tocsin.publication.sign import SigningKeys, sign, signing_infos
 from tocsin.service.follow import Follower
@@ -273,7 +273,7 @@ class Publisher:
     def _refuse_overtaken(self, group: Group) -> None:
         after = self.ledger.sequence
         while page := group.read(after):
-            if any(isinstance(decode_body(stored.kind, stored.body), OVERTAKES) for stored in page):
+            if any(overtakes(decode_body(stored.kind, stored.body)) for stored in page):
                 raise _Overtaken
             after = page[-1].sequence
 
