@@ -145,6 +145,8 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self.cycle.response_complete:  # and no later request has taken its place
+            self.cycle.body = bytearray()  # what was sent of a body that nobody wanted
         if self.transport.is_closing():  # the client, or the problem, wanted no further request
             self._await_reader()
 

@@ -29,6 +29,8 @@ IDLE_SECONDS: Final = 5
 """How long a connection is kept open for a next request."""
 STOP_SECONDS: Final = 5
 """How long a server that stops waits for what it has begun."""
+SEND_BUFFER_BYTES: Final = 262_144
+"""What the kernel keeps for one reader, about. Left alone it keeps 4 MiB: too much for a crowd that does not read."""
 OTHER_FILES: Final = 512
 """Open files besides connections and the file that each may be fetching: the journal's and the loop's."""
 
@@ -145,11 +147,13 @@ def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         host.encode("idna")  # what can't be a host's name makes `create_server` leave its socket open
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listening = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, UnicodeError):
         raise Unavailable(
             f"port {port} of {host} can't be listened on: is another server running, and is this an address of ours?"
         ) from None
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # what is accepted inherits it
+    return listening
 
 
 def _allow_open_files(wanted: int) -> None:

@@ -37,7 +37,7 @@ JSON: Final = "application/json"
 _OBJECT: Final = f"/(?P<name>v1/{{region}}/(?P<profile>{'|'.join(Profile)})/[0-9a-f]{{{{64}}}})"
 _KEPT_CHECKS: Final = 4096
 _ZIP_MAGIC: Final = b"PK\x03\x04"
-_CHUNK_BYTES: Final = 65_536
+_CHUNK_BYTES: Final = 32_768
 
 
 class Files:
