@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Final
 
-from tocsin.cli.figures import DayKeys, IssuingSecret, Versions
 from tocsin.cli.terminal import counted, size
 from tocsin.model.errors import Unavailable
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
 from tocsin.model.times import Instant, day_of, utc
+from tocsin.service.figures import DayKeys, IssuingSecret, Versions
 from tocsin.service.key_folder import DAYS_AHEAD
 from tocsin.service.soundness import Bucket, Disk
 

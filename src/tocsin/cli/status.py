@@ -13,26 +13,26 @@ from tocsin.cli.attention import (
     secret_warnings,
     version_warnings,
 )
-from tocsin.cli.figures import (
+from tocsin.cli.terminal import InTerminal, Terminal, counted, span
+from tocsin.ledger.queries import standing_objections
+from tocsin.ledger.state import Ledger, Revocation
+from tocsin.model.times import Instant, utc
+from tocsin.service.deployment import Deployment
+from tocsin.service.figures import (
     Batches,
     DayKeys,
     IssuingSecret,
-    Objection,
     Queue,
     Reports,
     Versions,
     batches_of,
     day_keys_of,
     issuing_secrets_of,
-    objections_of,
+    providers_of,
     queue_of,
     reports_of,
     versions_of,
 )
-from tocsin.cli.terminal import InTerminal, Terminal, counted, span
-from tocsin.ledger.predicates import is_suspended
-from tocsin.model.times import Instant, utc
-from tocsin.service.deployment import Deployment
 from tocsin.service.soundness import look_at_bucket, look_at_disks
 
 NOT_YET: Final = (
@@ -42,6 +42,14 @@ NOT_YET: Final = (
     "There is no archive and no spool: reports are as safe as this machine's disk and its backup.",
 )
 """What a keeper might take for granted and this version lacks."""
+
+
+class Objection(Struct, frozen=True):
+    """One that stands."""
+
+    sequence: int
+    kind: str
+    target: str
 
 
 class Status(Struct, frozen=True):
@@ -91,17 +99,18 @@ def _status(deployment: Deployment, now: Instant) -> Status:
     versions = versions_of(bucket.out, ledger, settings.policy.step_seconds, now)
     day_keys = day_keys_of(deployment.keys, ledger, now)
     issuing_secrets = issuing_secrets_of(deployment.keys, ledger)
+    providers = providers_of(ledger)
     return Status(
         region=settings.region,
         origin=settings.origin,
         sequence=ledger.sequence,
         term=deployment.journal.tip().term,
-        providers=len(ledger.providers),
-        suspended_providers=sum(is_suspended(ledger, provider) for provider in ledger.providers),
+        providers=providers.total,
+        suspended_providers=providers.suspended,
         batches=batches_of(ledger, now),
         reports=reports_of(ledger),
         queue=queue_of(ledger, now, settings.policy.useful_days),
-        objections=objections_of(ledger),
+        objections=_objections(ledger),
         versions=versions,
         day_keys=day_keys,
         issuing_secrets=issuing_secrets,
@@ -168,6 +177,22 @@ def _tell(terminal: Terminal, found: Status, now: Instant) -> None:
     terminal.line()
     terminal.line("What this version does not do yet:")
     terminal.facts(("-", lack) for lack in found.not_yet)
+
+
+def _objections(ledger: Ledger) -> tuple[Objection, ...]:
+    """The objections that stand."""
+    return tuple(_objection(ledger, sequence, kind) for sequence, kind in standing_objections(ledger).items())
+
+
+def _objection(ledger: Ledger, sequence: int, kind: str) -> Objection:
+    objection = ledger.objections[sequence]
+    if not isinstance(objection, Revocation):
+        return Objection(sequence, kind, counted(len(objection.reports), "report"))
+    target = objection.target
+    if target.provider is not None:
+        return Objection(sequence, kind, f"provider {target.provider}")
+    serials = "" if target.first is None else f", serials {target.first} to {target.last}"
+    return Objection(sequence, kind, f"batch {target.batch}{serials}")
 
 
 def _version_words(versions: Versions) -> str:

@@ -1,17 +1,23 @@
-"""The figures of a deployment at this moment: what `tocsin status` tells, counted from the ledger, bucket and keys."""
+"""The figures of a deployment at this moment, counted from ledger, bucket and keys: for `tocsin status` and metrics."""
 
 from collections import Counter
 
 from msgspec import Struct
 
-from tocsin.cli.terminal import counted
-from tocsin.ledger.predicates import BatchState, batch_state, standing_reports
-from tocsin.ledger.queries import first_day, secrets_needed_until, standing_objections, waiting
-from tocsin.ledger.state import Ledger, Revocation
-from tocsin.model.times import Day, Instant, day_of
+from tocsin.ledger.predicates import BatchState, batch_state, is_suspended, standing_reports
+from tocsin.ledger.queries import first_day, secrets_needed_until, waiting
+from tocsin.ledger.state import Ledger
+from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of
 from tocsin.publication.release import Released
 from tocsin.service.follow import lost_days
 from tocsin.service.key_folder import KeyFolder
+
+
+class Providers(Struct, frozen=True):
+    """Who may hand out codes, and how many of them are suspended."""
+
+    total: int
+    suspended: int
 
 
 class Batches(Struct, frozen=True):
@@ -43,14 +49,6 @@ class Queue(Struct, frozen=True):
     paused: bool
 
 
-class Objection(Struct, frozen=True):
-    """One that stands."""
-
-    sequence: int
-    kind: str
-    target: str
-
-
 class Versions(Struct, frozen=True):
     """The newest version that is decided, the newest that is out; instants in UTC seconds."""
 
@@ -78,6 +76,11 @@ class IssuingSecret(Struct, frozen=True):
     needed_until_at: int
 
 
+def providers_of(ledger: Ledger) -> Providers:
+    """All providers."""
+    return Providers(len(ledger.providers), sum(is_suspended(ledger, provider) for provider in ledger.providers))
+
+
 def batches_of(ledger: Ledger, now: Instant) -> Batches:
     """All batches by their state at `now`."""
     batches = ledger.batches.values()
@@ -103,27 +106,19 @@ def reports_of(ledger: Ledger) -> Reports:
     )
 
 
+def reports_by_provider(ledger: Ledger, day: Day) -> dict[int, int]:
+    """The reports recorded on this UTC day with a code of each provider, withdrawn and cut off ones too."""
+    reports = ledger.reports
+    on_day = reports["recorded_at"] // DAY_SECONDS == day
+    counts = Counter(reports["provider"][on_day].tolist())
+    return {provider: counts[provider] for provider in ledger.providers}
+
+
 def queue_of(ledger: Ledger, now: Instant, useful_days: int) -> Queue:
     """What waits at `now`."""
     queue = waiting(ledger, now, first_day(ledger, now, useful_days))
     keys = len(queue.eligible) + len(queue.returning)
     return Queue(reports=queue.reports, keys=keys, held_keys=len(queue.held), paused=ledger.paused)
-
-
-def objections_of(ledger: Ledger) -> tuple[Objection, ...]:
-    """The objections that stand."""
-    return tuple(_objection(ledger, sequence, kind) for sequence, kind in standing_objections(ledger).items())
-
-
-def _objection(ledger: Ledger, sequence: int, kind: str) -> Objection:
-    objection = ledger.objections[sequence]
-    if not isinstance(objection, Revocation):
-        return Objection(sequence, kind, counted(len(objection.reports), "report"))
-    target = objection.target
-    if target.provider is not None:
-        return Objection(sequence, kind, f"provider {target.provider}")
-    serials = "" if target.first is None else f", serials {target.first} to {target.last}"
-    return Objection(sequence, kind, f"batch {target.batch}{serials}")
 
 
 def versions_of(out: Released, ledger: Ledger, step: int, now: Instant) -> Versions:
