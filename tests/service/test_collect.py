@@ -20,6 +20,7 @@ from tocsin.rules import intake
 from tocsin.service import collect
 from tocsin.service.collect import MAX_GROUP, MAX_WAITING, Collector
 from tocsin.service.perform import Arrival, Performer
+from tocsin.service.telemetry import Telemetry
 
 PATIENCE_SECONDS = 30
 
@@ -28,6 +29,7 @@ class Stub(Performer):
     """Answers each call with its own body, once it is let."""
 
     def __init__(self) -> None:
+        self.telemetry = Telemetry()
         self.groups: list[int] = []
         self.began = threading.Event()
         self.may_go_on = threading.Event()

@@ -1,29 +1,38 @@
 """`tocsin serve`: the web server and the publisher, in one process, until it is told to stop."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
+from tocsin.cli import DONE, FAILED
 from tocsin.cli.acting import DEFAULT_DATA, Data, Today, opened
+from tocsin.cli.log import JsonLog, Log, TextLog, faults_told
 from tocsin.cli.publish import restored_line, version_line
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
-from tocsin.model.errors import Invalid, Unavailable
+from tocsin.model.errors import Invalid, Refused, TocsinError, Unavailable
 from tocsin.model.times import day_of
+from tocsin.service import telemetry as metric
+from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
 from tocsin.service.follow import Follower
+from tocsin.service.operations import Operations
 from tocsin.service.perform import Performer
 from tocsin.service.prove import Prover
 from tocsin.service.publish import Out
+from tocsin.service.readiness import Readiness
 from tocsin.service.serve import PublisherLoop
+from tocsin.service.telemetry import Telemetry
 from tocsin.service.trouble import Told
-from tocsin.web.server import running_server
+from tocsin.service.watch import Watch
+from tocsin.web.server import running_operations, running_server
 
 MANY_EVENTS: Final = 100_000
 """A journal of so many events takes seconds to read: the operator is told what is being waited for."""
@@ -34,9 +43,11 @@ def serve(
     data: Data = DEFAULT_DATA,
     host: str | None = None,
     port: Annotated[int | None, NUMBER, Parameter(validator=Number(gte=0, lte=65535))] = None,
+    operations: str | None = None,
+    log_format: Literal["text", "json"] | None = None,
     today: Today = None,
     terminal: InTerminal,
-) -> None:
+) -> int:
     """Take reports, hand out the public files and publish, until stopped by Ctrl-C or SIGTERM.
 
     It prints a line for each version. Other commands may be used meanwhile: what they do is seen
@@ -51,57 +62,113 @@ def serve(
         The address to listen on. Unless given: that of tocsin.toml.
     port
         The port to listen on; 0 takes a free one. Unless given: that of tocsin.toml.
+    operations
+        ADDRESS:PORT of this machine for metrics, health and readiness. Unless given: that of
+        tocsin.toml.
+    log_format
+        How it writes: sentences, or one JSON object a line. Unless given: as tocsin.toml says.
     """
-    with opened(data, terminal.clock, today) as deployment, _stop_signals() as stopped:
-        settings = deployment.settings
-        day = day_of(deployment.held_clock.now())
-        deployment.refuse_other_journal()
-        with suppress(Unavailable):  # the publisher's first round says so: a full disk keeps no server from starting
-            deployment.keys.make_days_ahead(day)  # before the first report can come
-        listen = settings.host if host is None else host, settings.port if port is None else port
-        performer = _read(deployment, terminal)
-        loop = _publisher_loop(deployment, performer.follower(), terminal)  # read once: a big journal takes a while
-        with running_server(
-            deployment, *listen, told_trouble=_teller(terminal, "calls are answered 503: "), performer=performer
-        ) as base_url:
-            terminal.line(f"Region {settings.region}, serving on {base_url} (apps are told {settings.base_url})")
-            terminal.line(f"A version every {span(settings.policy.step_seconds)}; stop with Ctrl-C.")
-            prover = _prover(deployment, performer, terminal)
-            prover.start()
-            loop.start()
-            stopped.wait()
-            terminal.line("Stopping: what was begun is finished first.")
-            prover.stop()
-            loop.stop()
-    terminal.line("Stopped.")
+    log = _log(log_format or "text", terminal)
+    try:
+        with opened(data, terminal.clock, today) as deployment:
+            settings = deployment.settings
+            log = _log(log_format or settings.operations.log_format, terminal)
+            listen = settings.host if host is None else host, settings.port if port is None else port
+            asked = settings.operations if operations is None else _operations(settings.operations, operations)
+            with faults_told(log), _stop_signals() as stopped:
+                _run(deployment, listen, asked, log, stopped)
+        log.say("stopped", "Stopped.")
+    except TocsinError as error:
+        if isinstance(log, TextLog):
+            raise
+        log.warn("failed", str(error), code=error.code if isinstance(error, Refused) else type(error).__name__.lower())
+        return FAILED
+    return DONE
 
 
-def _prover(deployment: Deployment, performer: Performer, terminal: Terminal) -> Prover:
+def _log(log_format: str, terminal: Terminal) -> Log:
+    return JsonLog(terminal.clock, sys.stdout) if log_format == "json" else TextLog(terminal)
+
+
+def _operations(settings: Operations, listen: str) -> Operations:
+    try:
+        return Operations(listen=listen, beyond_loopback=settings.beyond_loopback)
+    except ValueError as error:
+        raise Invalid(f"--operations: {error}") from None
+
+
+def _run(
+    deployment: Deployment, listen: tuple[str, int], operations: Operations, log: Log, stopped: threading.Event
+) -> None:
+    """Everything that runs, until `stopped`."""
+    settings = deployment.settings
+    day = day_of(deployment.held_clock.now())
+    deployment.refuse_other_journal()
+    with suppress(Unavailable):  # the publisher's first round says so: a full disk keeps no server from starting
+        deployment.keys.make_days_ahead(day)  # before the first report can come
+    performer = _read(deployment, log)
+    telemetry = performer.telemetry
+    troubles = _Troubles(log, telemetry)
+    collector = Collector(performer, troubles.teller("calls", "calls are answered 503: "))
+    loop = _publisher_loop(deployment, performer.follower(), log, troubles, Watch(deployment, telemetry))
+    with ExitStack() as running:
+        base_url = running.enter_context(running_server(deployment, *listen, collector=collector))
+        log.say(
+            "serving",
+            f"Region {settings.region}, serving on {base_url} (apps are told {settings.base_url})",
+            url=base_url,
+        )
+        if operations.listen:
+            readiness = Readiness(deployment, collector, lambda: loop.is_alive)
+            url = running.enter_context(running_operations(telemetry, readiness, deployment.clock, *operations.address))
+            log.say("operations", f"Metrics, health and readiness on {url}", url=url)
+        log.say("started", f"A version every {span(settings.policy.step_seconds)}; stop with Ctrl-C.")
+        prover = _prover(deployment, performer, log, troubles)
+        prover.start()
+        loop.start()
+        stopped.wait()
+        log.say("stopping", "Stopping: what was begun is finished first.")
+        prover.stop()
+        loop.stop()
+
+
+def _prover(deployment: Deployment, performer: Performer, log: Log, troubles: "_Troubles") -> Prover:
     def found(broken: Invalid) -> None:
         performer.take_no_more(str(broken))
+        troubles.is_now("calls", True)
         with suppress(OSError, ValueError):  # a terminal that is gone
-            terminal.warn(f"from now on calls are answered 503: {broken}")
+            log.warn("journal_broken", f"from now on calls are answered 503: {broken}")
 
     return Prover(deployment.journal, found)
 
 
-def _read(deployment: Deployment, terminal: Terminal) -> Performer:
+def _read(deployment: Deployment, log: Log) -> Performer:
     """A performer that has read the journal."""
     events = deployment.journal.tip().sequence
     if events >= MANY_EVENTS:
-        terminal.line(f"Reading the journal: {counted(events, 'event')}.")
+        log.say("reading", f"Reading the journal: {counted(events, 'event')}.", events=events)
     performer = deployment.performer()
     performer.catch_up()
     return performer
 
 
-def _publisher_loop(deployment: Deployment, follower: Follower, terminal: Terminal) -> PublisherLoop:
+def _publisher_loop(
+    deployment: Deployment, follower: Follower, log: Log, troubles: "_Troubles", watch: Watch
+) -> PublisherLoop:
     def told(out: Out) -> None:
         reports = publisher.ledger.reports.count
-        terminal.line(f"{version_line(out)}; {counted(reports, 'report')} so far")
+        log.say(
+            "version_out",
+            f"{version_line(out)}; {counted(reports, 'report')} so far",
+            version=out.version,
+            keys=out.keys,
+            entered=out.entered,
+            left=out.left,
+            reports=reports,
+        )
 
     def told_restored(names: Sequence[str]) -> None:
-        terminal.warn(restored_line(names))
+        log.warn("files_restored", restored_line(names), files=len(names))
 
     publisher = deployment.publisher(told, follower, told_restored)
     return PublisherLoop(
@@ -109,20 +176,36 @@ def _publisher_loop(deployment: Deployment, follower: Follower, terminal: Termin
         deployment.keys,
         deployment.held_clock,
         deployment.settings.policy.step_seconds,
-        _teller(terminal),
+        troubles.teller("publishing"),
+        watch.look,
     )
 
 
-def _teller(terminal: Terminal, before: str = "") -> Told:
-    """What tells of trouble with one part of the server; `before` stands before each sentence."""
+class _Troubles:
+    """What is in the way of each part of the server, told to its log and its metrics."""
 
-    def tell(sentence: str | None) -> None:
-        if sentence is None:
-            terminal.line("That trouble is over: all goes on.")
-        else:
-            terminal.warn(f"{before}{sentence.rstrip('.')}. It is tried again every few seconds.")
+    def __init__(self, log: Log, telemetry: Telemetry) -> None:
+        self._log = log
+        self._telemetry = telemetry
+        self._now = {"calls": False, "publishing": False}
+        telemetry.watch(metric.TROUBLE, lambda: {part: int(is_there) for part, is_there in self._now.items()})
 
-    return tell
+    def is_now(self, part: str, is_there: bool) -> None:
+        """From now on `part` is in trouble, or not."""
+        self._now[part] = is_there
+
+    def teller(self, part: str, before: str = "") -> Told:
+        """What tells of trouble with `part`; `before` stands before each sentence."""
+
+        def tell(sentence: str | None) -> None:
+            self.is_now(part, sentence is not None)
+            if sentence is None:
+                self._log.say("trouble_over", "That trouble is over: all goes on.", part=part)
+            else:
+                told = f"{before}{sentence.rstrip('.')}. It is tried again every few seconds."
+                self._log.warn("trouble", told, part=part)
+
+        return tell
 
 
 @contextmanager

@@ -15,9 +15,12 @@ from typing import Final
 from msgspec import Struct
 
 from tocsin.model.errors import TocsinError, Unavailable
+from tocsin.service import fault
+from tocsin.service import telemetry as metric
 from tocsin.service.follow import FOLLOW_SECONDS
 from tocsin.service.perform import Arrival, Performer
 from tocsin.service.sources import Sources
+from tocsin.service.telemetry import Telemetry
 from tocsin.service.trouble import Told, Trouble
 
 MAX_GROUP: Final = 256
@@ -45,6 +48,7 @@ class Collector:
         self._performer = performer
         self._trouble = Trouble(told_trouble, TROUBLE_SECONDS)
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self.telemetry.watch(metric.CALLS_WAITING, lambda: {"": self._waiting.qsize()})
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
 
     def start(self) -> None:
@@ -59,7 +63,17 @@ class Collector:
     @property
     def has_room(self) -> bool:
         """Whether a further call may wait."""
-        return self._thread.is_alive() and self._waiting.qsize() < MAX_WAITING
+        return self.is_alive and self._waiting.qsize() < MAX_WAITING
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What counts the calls."""
+        return self._performer.telemetry
 
     @property
     def sources(self) -> Sources:
@@ -113,7 +127,7 @@ class Collector:
         except TocsinError:
             pass  # the next group meets the same and says so to its callers
         except Exception as error:  # a bug, or a machine at its end: the thread must live
-            _log.error("following the journal failed: %s", type(error).__name__)
+            _log.error("following the journal failed: %s", fault.told(error))
 
     def _perform(self, group: list[_Waiting]) -> None:
         try:
@@ -123,7 +137,7 @@ class Collector:
                 _tell(waiting, None)
             self._trouble.is_now(str(error))
         except Exception as error:  # a bug: the door stays open, and one call must not shut out its neighbours
-            _log.error("a group of %d calls failed: %s", len(group), type(error).__name__)
+            _log.error("a group of %d calls failed: %s", len(group), fault.told(error))
             if len(group) == 1:
                 _tell(group[0], None)
             else:

@@ -8,6 +8,7 @@ group is durable does an answer leave. If the group fails nothing of it is store
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from time import perf_counter
 
 from msgspec import Struct
 
@@ -30,6 +31,7 @@ from tocsin.service.codes import read_code
 from tocsin.service.follow import Follower
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.sources import UNKNOWN_SOURCE, Source, Sources
+from tocsin.service.telemetry import Telemetry
 
 Rule = Callable[[Ledger, Instant], Draft]
 """A rule with its request and policy bound: what it decides about this ledger at this moment."""
@@ -54,6 +56,7 @@ class Performer:
         self._follower = Follower(keys)
         self._closed: str | None = None
         self.sources = Sources()
+        self.telemetry = Telemetry()
         self._allowances = Allowances(policy)
 
     @property
@@ -87,10 +90,12 @@ class Performer:
         """
         if self._closed is not None:
             raise Unavailable(self._closed)
+        began = perf_counter()  # a stopwatch, not the time of day
         with self._group(max(arrival.received_at for arrival in arrivals)) as (group, now):
             self._refuse_missing_secrets(arrivals)
             self._allowances.forget(now)
             answers = [self._answer(group, arrival, now) for arrival in arrivals]
+        self.telemetry.group_durable([answer.verdict for answer in answers], perf_counter() - began, now)
         return [encode_answer(answer) for answer in answers]
 
     def act(self, rule: Rule) -> Event:

@@ -5,9 +5,11 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from tocsin.ledger.state import Ledger
 from tocsin.model.errors import TocsinError, Unavailable
 from tocsin.model.ports import Clock
 from tocsin.model.times import day_of
+from tocsin.service import fault
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.publish import Publisher
 from tocsin.service.trouble import Told, Trouble
@@ -44,12 +46,15 @@ class PublisherLoop:
         clock: Clock,
         step_seconds: int,
         told_trouble: Told,
+        looked: Callable[[Ledger], None] = lambda ledger: None,
     ) -> None:
+        """`looked` is given the publisher's ledger after each round, in the thread."""
         self._publisher = publisher
         self._keys = keys
         self._clock = clock
         self._step_seconds = step_seconds
         self._trouble = Trouble(told_trouble)
+        self._looked = looked
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
 
@@ -62,6 +67,11 @@ class PublisherLoop:
         self._stopped.set()
         self._thread.join()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
     def round(self) -> int:
         """One round: makes day keys, publishes what is due. Returns the seconds to sleep; raises nothing."""
         troubles = [
@@ -69,6 +79,7 @@ class PublisherLoop:
         ]  # both, whatever the first does
         trouble = "; ".join(dict.fromkeys(sentence for sentence in troubles if sentence)) or None
         self._trouble.is_now(trouble)
+        self._looked(self._publisher.ledger)
         try:
             return seconds_to_sleep(self._clock.now(), self._step_seconds, failed=trouble is not None)
         except TocsinError:  # the clock can't be trusted: the attempts have said so
@@ -99,6 +110,6 @@ class PublisherLoop:
         except TocsinError as error:
             return str(error)
         except Exception as error:  # a bug: a publisher that is gone would be found out by stale phones only
-            _log.error("publishing failed: %s", type(error).__name__)
-            return f"a fault in tocsin itself ({type(error).__name__}): please report it"
+            _log.error("publishing failed: %s", fault.told(error))
+            return f"a fault in tocsin itself ({fault.told(error)}): please report it"
         return None

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.policy import Policy
+from tocsin.service.operations import Operations
 from tocsin.service.settings_table import read_table
 
 REGION: Final = re.compile(r"[a-z0-9-]{1,32}")
@@ -55,6 +56,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How many proxies stand before this server: that entry of ``X-Forwarded-For``, from the right, is believed."""
     connections_per_source: Connections = 512
     """Open connections of one address (IPv6: a /64), where no proxy stands before this server; ``none``: no limit."""
+    operations: Operations = Operations()
     policy: Policy = Policy()
 
     def __post_init__(self) -> None:
@@ -141,9 +143,16 @@ base_url = "{settings.base_url}"    # where apps reach this server
 host = "{settings.host}"
 port = {settings.port}
 single_machine = {str(settings.single_machine).lower()}   # true: a journal without a durable disk is meant
-
+{_operations_text(settings.operations)}
 [policy]
 {_policy_text(settings.policy)}"""
+
+
+def _operations_text(operations: Operations) -> str:
+    """The table of the operations listener, where it is not at its defaults."""
+    values, default = msgspec.to_builtins(operations), msgspec.to_builtins(Operations())
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items() if value != default[name]]
+    return "".join(("\n[operations]\n", *lines)) if lines else ""
 
 
 def _policy_text(policy: Policy) -> str:

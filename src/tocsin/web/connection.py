@@ -11,6 +11,7 @@ What can't be read as HTTP/1.1 is answered with the fixed problem ``bad_request`
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final, cast
 
 from uvicorn.config import Config
@@ -34,6 +35,14 @@ MAX_AHEAD: Final = 8
 MAX_REQUEST_BYTES: Final = 65_536
 """A call is 4 KiB; the rest is read, and dropped, only so that its sender comes to read why it was refused."""
 MAX_CONNECTIONS: Final = 4_096
+
+
+class State(ServerState):
+    """uvicorn's, which also hears of the problems that no application has sent."""
+
+    def __init__(self, problem_sent: Callable[[str], None]) -> None:
+        super().__init__()
+        self.problem_sent = problem_sent
 
 
 class Connection(HttpToolsProtocol):
@@ -154,6 +163,8 @@ class Connection(HttpToolsProtocol):
         """Answers before there is a request to hand on, and closes."""
         if self.transport.is_closing():
             return
+        if isinstance(self.server_state, State):
+            self.server_state.problem_sent(problem.code)
         headers = [(name.encode(), value.encode()) for name, value in problem.headers.items()]
         lines = [*self.server_state.default_headers, *headers, (b"connection", b"close")]
         self.transport.write(

@@ -57,6 +57,10 @@ class Problem(Enum):
         return headers
 
 
+PROBLEM_OF: Final = {problem.body: problem for problem in Problem}
+"""Which problem a body is."""
+
+
 def problem_response(problem: Problem) -> Response:
     """`problem`, ready to be sent."""
     return Response(problem.body, problem.status, problem.headers)

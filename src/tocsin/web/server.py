@@ -13,15 +13,18 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tocsin.model.errors import Unavailable
+from tocsin.model.ports import Clock
+from tocsin.service import telemetry as metric
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
-from tocsin.service.perform import Performer
+from tocsin.service.readiness import Readiness
 from tocsin.service.settings import Settings
-from tocsin.service.trouble import Told
+from tocsin.service.telemetry import Telemetry
 from tocsin.web.apps.app import apps_application
 from tocsin.web.apps.grid import GRID_SECONDS
-from tocsin.web.connection import MAX_CONNECTIONS, Connection
+from tocsin.web.connection import MAX_CONNECTIONS, Connection, State
 from tocsin.web.crowd import Crowd
+from tocsin.web.operations.app import operations_application
 
 BACKLOG: Final = 2048
 """Connections that may wait to be accepted."""
@@ -68,6 +71,11 @@ class WebServer:
         )
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
+    def told(self, telemetry: Telemetry) -> None:
+        """Tells `telemetry` of connections, and of the problems sent to those that never reach the application."""
+        self._server.server_state = State(telemetry.problem_sent)
+        telemetry.watch(metric.CONNECTIONS, lambda: {"": len(self._server.server_state.connections)})
+
     def start(self) -> None:
         """Serves from now on. Raises `Unavailable` if the server does not come up."""
         _allow_open_files(2 * MAX_CONNECTIONS + OTHER_FILES)
@@ -108,24 +116,24 @@ def running_server(
     port: int,
     *,
     grid_seconds: float = GRID_SECONDS,
-    told_trouble: Told = lambda sentence: None,
-    performer: Performer | None = None,
+    collector: Collector | None = None,
 ) -> Iterator[str]:
     """`deployment` answering its apps on this address; port 0 takes a free one. Yields the base URL, no slash behind.
 
-    Everything runs in threads; what was begun is answered before it ends. `told_trouble` hears, from one of them, why
-    calls are answered 503, and that they are taken again. `performer`: one that has read the journal already. Raises
-    `Unavailable` if the address is taken or the journal can't be read.
+    Everything runs in threads; what was begun is answered before it ends. `collector`: one whose performer has read the
+    journal already, not started. Raises `Unavailable` if the address is taken or the journal can't be read.
     """
-    performer = performer or deployment.performer()
-    performer.catch_up()
-    collector = Collector(performer, told_trouble)
+    if collector is None:
+        performer = deployment.performer()
+        performer.catch_up()
+        collector = Collector(performer)
     server = WebServer(
         apps_application(deployment, collector, grid_seconds=grid_seconds),
         host,
         port,
         connections_per_source=_connections_per_source(deployment.settings),
     )
+    server.told(collector.telemetry)
     collector.start()
     try:
         server.start()
@@ -141,6 +149,17 @@ def _connections_per_source(settings: Settings) -> int | None:
     """None behind a proxy: there all connections are the proxy's, and callers are its to count."""
     limit = settings.connections_per_source
     return limit if isinstance(limit, int) and settings.trusted_proxies == 0 else None
+
+
+@contextmanager
+def running_operations(telemetry: Telemetry, readiness: Readiness, clock: Clock, host: str, port: int) -> Iterator[str]:
+    """Metrics, health and readiness on this address. Yields its base URL. Raises `Unavailable` if it is taken."""
+    server = WebServer(operations_application(telemetry, readiness, clock), host, port)
+    server.start()
+    try:
+        yield server.base_url
+    finally:
+        server.stop()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -10,7 +10,8 @@ from starlette.routing import Route
 from tests.sites import Site
 from tests.web.wire import ask, request_bytes
 from tocsin.service.collect import Collector
-from tocsin.web.apps.app import _LastResort, apps_application
+from tocsin.web.apps.app import apps_application
+from tocsin.web.last_resort import LastResort
 from tocsin.web.problems import Problem
 
 PUBLIC = {
@@ -68,7 +69,7 @@ def test_an_answer_that_breaks_off_says_nothing_of_why(caplog: pytest.LogCapture
         pass
 
     with pytest.raises(RuntimeError) as raised:
-        asyncio.run(_LastResort(broken)({"type": "http"}, cast(Any, None), ignore))
+        asyncio.run(LastResort(broken)({"type": "http"}, cast(Any, None), ignore))
     assert raised.value.__suppress_context__
     assert "OSError" in caplog.text and "find-me" not in caplog.text
 

@@ -14,6 +14,7 @@ from tocsin.model.errors import Unavailable
 from tocsin.service.collect import Collector
 from tocsin.service.perform import Arrival
 from tocsin.service.sources import Sources
+from tocsin.service.telemetry import Telemetry
 from tocsin.web.apps.grid import GRID_SECONDS, next_tick
 from tocsin.web.apps.intake import Intake
 
@@ -69,6 +70,7 @@ class _SlowCollector:
         self._answer = answer
 
     sources = Sources()
+    telemetry = Telemetry()
 
     async def answer(self, arrival: Arrival, loop: asyncio.AbstractEventLoop) -> bytes:
         await asyncio.sleep(self._seconds)

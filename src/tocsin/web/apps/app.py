@@ -1,7 +1,5 @@
 """The anonymous half of the server: its routes, and what every one of them has in common."""
 
-import logging
-
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -9,7 +7,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
@@ -17,9 +14,8 @@ from tocsin.web.apps.files import JSON, TRUST_CACHING, Files
 from tocsin.web.apps.grid import GRID_SECONDS
 from tocsin.web.apps.intake import Intake
 from tocsin.web.apps.openapi import openapi_document
+from tocsin.web.last_resort import LastResort
 from tocsin.web.problems import Problem, problem_response
-
-_log = logging.getLogger(__name__)
 
 
 def apps_application(deployment: Deployment, collector: Collector, *, grid_seconds: float = GRID_SECONDS) -> Starlette:
@@ -41,7 +37,7 @@ def apps_application(deployment: Deployment, collector: Collector, *, grid_secon
             Route("/trust.json", files.trust),
             Route("/openapi.json", openapi),
         ],
-        middleware=[Middleware(_LastResort)],
+        middleware=[Middleware(LastResort, problem_sent=collector.telemetry.problem_sent)],
         exception_handlers={HTTPException: _routing_problem},
     )
     application.router.redirect_slashes = False  # a redirect would repeat the Host header
@@ -56,26 +52,3 @@ async def _routing_problem(request: Request, error: Exception) -> Response:
     allowed = (error.headers or {}).get("Allow", "")
     response.headers["allow"] = ", ".join(sorted(allowed.split(", ")))
     return response
-
-
-class _LastResort:
-    """Turns what nobody foresaw into a fixed problem. Its text could hold input, so only its type is logged."""
-
-    def __init__(self, application: ASGIApp) -> None:
-        self._application = application
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def watched(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._application(scope, receive, watched)
-        except Exception as error:
-            _log.error("a request failed: %s", type(error).__name__)
-            if started:
-                raise RuntimeError("an answer broke off") from None
-            await problem_response(Problem.BROKEN)(scope, receive, send)
