@@ -5,13 +5,17 @@ from pathlib import Path
 
 from tocsin.client.calls import PendingReport, make_report, track_call, withdraw_call
 from tocsin.codes.card import batch_key, make_card
+from tocsin.codes.phone import PhoneDigits, check_digit
 from tocsin.formats.wire import decode_answer
 from tocsin.model.calls import Answer, SentKey, Verdict
 from tocsin.model.code_reading import CodeKind
+from tocsin.model.events import PhoneCodesIssued
 from tocsin.model.policy import Policy
 from tocsin.model.times import INTERVALS_PER_DAY, Instant, day_of, day_start, floor_quarter
 from tocsin.rules.attribution import Attribution, attribution
 from tocsin.rules.issuance import BatchRequest, activate_batch, add_provider, issue_batch
+from tocsin.rules.phone_issuance import PhoneCodesRequest, issue_phone_codes
+from tocsin.service.codes import issued_phone_codes, phone_hashes
 from tocsin.service.deployment import Deployment
 from tocsin.service.founding import found
 from tocsin.service.perform import Arrival
@@ -68,6 +72,15 @@ class Site:
         [answer] = self.performer.answer([Arrival(body, floor_quarter(self.clock.now()))])
         return decode_answer(answer)
 
+    def phone_codes(self, name: str, count: int = 1) -> list[PhoneDigits]:
+        """The codes that provider 1 is given by an act whose request ID is that of `name`."""
+        act, keys, policy = by(name), self.deployment.keys, self.deployment.settings.policy
+        hash_of = phone_hashes(keys, 1, act.request_id)
+        request = PhoneCodesRequest(provider=1, count=count, issuing_period=1)
+        event = self.performer.act(lambda ledger, now: issue_phone_codes(ledger, request, hash_of, policy, now, act))
+        assert isinstance(event.body, PhoneCodesIssued)
+        return issued_phone_codes(keys, event.body, act.request_id)
+
     def report(self, name: str, serial: int, days: int = 3) -> PendingReport:
         """A report that is taken, of whole days before today."""
         pending = report(name, self.cards[serial], days, self.clock.now())
@@ -81,6 +94,12 @@ class Site:
     def withdraw(self, name: str) -> Verdict:
         """The phone `name` takes its report back."""
         return self.answer(withdraw_call(drawn(f"{name} w"))).verdict
+
+
+def guess(number: int) -> str:
+    """A phone code whose check digit is right, and which in all likelihood nobody was given."""
+    digits = f"{number:011d}"
+    return digits + check_digit(digits)
 
 
 def by(name: str) -> Attribution:

@@ -4,14 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.sites import PROMPT, FixedClock, Site, by, drawn
+from tests.sites import FixedClock, Site, drawn
 from tocsin.codes.phone import PhoneDigits, make_phone_code, parse_phone_code, spell_phone_code
 from tocsin.model.code_reading import CodeKind, CodeReading, Life
 from tocsin.model.errors import Unavailable
-from tocsin.model.events import PhoneCodesIssued
 from tocsin.model.times import QUARTER_SECONDS
-from tocsin.rules.phone_issuance import PhoneCodesRequest, issue_phone_codes
-from tocsin.service.codes import issued_phone_codes, phone_hashes, read_code
+from tocsin.service.codes import phone_hashes, read_code
 from tocsin.service.follow import Follower
 
 FIRST_BATCH = 2**18
@@ -24,12 +22,7 @@ def site(tmp_path: Path) -> Site:
 
 def issue(site: Site, name: str, count: int = 1) -> list[PhoneDigits]:
     """The codes of an act, of provider 1, whose request ID is that of `name`."""
-    act, keys = by(name), site.deployment.keys
-    hash_of = phone_hashes(keys, 1, act.request_id)
-    request = PhoneCodesRequest(provider=1, count=count, issuing_period=1)
-    body = site.performer.act(lambda ledger, now: issue_phone_codes(ledger, request, hash_of, PROMPT, now, act)).body
-    assert isinstance(body, PhoneCodesIssued)
-    return issued_phone_codes(keys, body, act.request_id)
+    return site.phone_codes(name, count)
 
 
 def read(site: Site, text: str) -> CodeReading:

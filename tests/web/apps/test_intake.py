@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
-from tests.sites import FixedClock, Site, drawn, report
+from tests.sites import FixedClock, Site, drawn, guess, report
 from tests.web.stubs import AwayCollector, BuggyCollector, FullCollector, served
 from tests.web.wire import Reply, Wire, ask, call_bytes, request_bytes
 from tocsin.client.calls import decoy_call, make_report, track_call, withdraw_call
@@ -40,6 +40,8 @@ def every_kind_of_call(site: Site) -> list[tuple[bytes, Verdict]]:
     now, cards = site.clock.now(), site.cards
     midnight = day_of(now) * INTERVALS_PER_DAY
     ada = report("ada", cards[0], 1, now).body
+    by_phone, too_late = (str(code) for code in site.phone_codes("hotline", 2))
+    allowed = site.deployment.settings.policy.guesses_per_source.at_once
     wrong_mac = cards[1][:-9] + ("A" if cards[1][-9] != "A" else "B") + cards[1][-8:]
     return [
         (ada, Verdict.TAKEN),
@@ -57,6 +59,12 @@ def every_kind_of_call(site: Site) -> list[tuple[bytes, Verdict]]:
         (withdraw_call(drawn("nobody w")), Verdict.UNKNOWN),
         (withdraw_call(drawn("bob w")), Verdict.WITHDRAWN),
         (withdraw_call(drawn("bob w")), Verdict.WITHDRAWN),
+        (report("ida", by_phone, 3, now).body, Verdict.TAKEN),
+        (report("eve", by_phone, 3, now).body, Verdict.CODE_SPENT),
+        *((report("eve", guess(number), 3, now).body, Verdict.CODE_UNKNOWN) for number in range(allowed)),
+        (report("eve", guess(allowed), 3, now).body, Verdict.OVER_ALLOWANCE),
+        (report("gil", too_late, 3, now).body, Verdict.OVER_ALLOWANCE),
+        (report("gil", cards[3], 3, now).body, Verdict.TAKEN),
         (decoy_call(), Verdict.NOTED),
         (padded('{"act":"continue"}'), Verdict.UNSUPPORTED),
         (padded('{"act":"dance"}'), Verdict.UNSUPPORTED),
