@@ -28,6 +28,9 @@ _WORDS: list[list[str]] = [
     ["rollback", "--select", "reports=5,6"],
     ["rollback", "--select", "provider=1", "--select", "until=2026-02-16T09:01Z"],
     ["pause"],
+    ["quarantine", "begin", "--provider", "1"],
+    ["quarantine", "begin", "--batch", "1"],
+    ["quarantine", "begin", "--self-reports"],
 ]
 
 
@@ -72,6 +75,28 @@ def test_a_rollback_is_seen_by_the_reporter_and_in_status(run: Run, reported: Si
     assert reported.track("phone 1") is Verdict.TAKEN
     standing = run("status", "--json").json["objections"]
     assert standing == [{"sequence": done["sequence"], "kind": "rollback", "target": "1 report"}]
+
+
+def test_quarantine_and_lift(run: Run, site: Site) -> None:
+    site.report("before", 0)
+    begun = run("quarantine", "begin", "--batch", "1", "--why", "a surge", "--json").json
+    site.report("during", 1)
+    site.clock.wait(QUARTER_SECONDS)
+    assert "(+0 −0)" in run("publish").out
+    found = run("status", "--json").json
+    target = {"provider": None, "batch": 1, "first": None, "last": None}
+    assert found["quarantines"] == [{"sequence": begun["sequence"], "target": target, "reports": 2}]
+    assert (found["queue"]["keys"], found["queue"]["kept_keys"]) == (0, 6)
+    told = run("status").words
+    assert "6 in quarantine" in told and "New keys of batch 1 are kept back, 2 reports so far" in told
+    lift = ["quarantine", "lift", str(begun["sequence"]), "--why", "a school was tested"]
+    assert "new keys that would be kept back no more 6" in run(*lift, "--dry-run").words
+    assert "is lifted" in run(*lift).out
+    site.clock.wait(QUARTER_SECONDS)
+    assert "(+6 −0)" in run("publish").out
+    assert run("status", "--json").json["quarantines"] == []
+    assert "lifted already" in run(*lift).err
+    assert "No quarantine has this sequence" in run("quarantine", "lift", "1", "--why", "x").err
 
 
 def test_pause_and_resume(run: Run, site: Site) -> None:

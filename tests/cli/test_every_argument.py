@@ -71,6 +71,7 @@ def needed(run: Run, site: Site, trust: Path, tmp_path: Path) -> dict[str, list[
     """What the parameters can be given that must be, and what some commands need besides."""
     run("codes", "issue", "1", "--count", "2")
     run("revoke", "--serials", "1:90-91", "--why", "x")
+    run("quarantine", "begin", "--self-reports", "--why", "x")
     (tmp_path / "seen.json").write_text("[]")
     Phone(tmp_path / "phone").keep_schedule(Schedule(Instant(0)))
     return {
@@ -79,6 +80,7 @@ def needed(run: Run, site: Site, trust: Path, tmp_path: Path) -> dict[str, list[
         "PROVIDER": ["1"],
         "BATCH": ["2"],
         "OBJECTION": ["6"],
+        "QUARANTINE": ["7"],
         "ID": ["310"],
         "VERSION": ["v2"],
         "CODE": [site.cards[1]],

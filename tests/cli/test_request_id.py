@@ -36,6 +36,7 @@ ACTS = {
     "rollback": _ROLLBACK,
     "reinstate": ["reinstate", "6", *_WHY],
     "pause": ["pause", *_WHY],
+    "quarantine begin": ["quarantine", "begin", "--batch", "1", *_WHY],
     "provider suspend": ["provider", "suspend", "1", *_WHY],
 }
 ANOTHER = [
@@ -60,6 +61,7 @@ ANOTHER = [
     (_ROLLBACK, _REVOKE),
     (["reinstate", "6", *_WHY], ["reinstate", "7", *_WHY]),
     (["pause", *_WHY], ["resume", *_WHY]),
+    (["quarantine", "begin", "--batch", "1", *_WHY], ["quarantine", "begin", "--self-reports", *_WHY]),
     (["provider", "suspend", "1", *_WHY], ["provider", "suspend", "2", *_WHY]),
     (["provider", "suspend", "1", *_WHY], ["provider", "restore", "1", *_WHY]),
 ]

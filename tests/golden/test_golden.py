@@ -89,7 +89,7 @@ EVENTS_PAGE = (FOLDER.parents[1] / "docs/formats/events.md").read_text(encoding=
 SINCE = dict(re.findall(r"^\| `([a-z_]+)` \|.* (\d+\.\d+\.\d+) \|$", EVENTS_PAGE, re.MULTILINE))
 """Kind → the version that brought it."""
 
-AWAITED = {"phone_codes_issued", "continued"}
+AWAITED = {"phone_codes_issued", "continued", "quarantined", "quarantine_lifted"}
 """Kinds that came after the golden journal of the version under way was made: they are in its next one."""
 
 

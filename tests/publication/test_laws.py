@@ -14,6 +14,7 @@ from tocsin.client.apply import apply_delta
 from tocsin.formats.keyset import REMOVAL, KeysetDelta, decode_keyset, encode_delta
 from tocsin.formats.set_digest import canonical, set_digest
 from tocsin.ledger.fold import fold
+from tocsin.ledger.predicates import kept_back
 from tocsin.ledger.queries import changes, live_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import decode
@@ -24,6 +25,7 @@ from tocsin.model.policy import Policy
 from tocsin.model.times import EMBARGO_SECONDS, INTERVALS_PER_DAY, Day, Instant, day_of
 from tocsin.publication.plan import plan
 from tocsin.rules import corrections
+from tocsin.rules.quarantine import SELF_REPORTS, lift, quarantine
 
 POLICY = Policy(minimum_reports=2, longest_wait_seconds=900, useful_days=3)
 KEY_NAMES = st.sampled_from(["a", "b", "c"])
@@ -125,6 +127,13 @@ class Histories(RuleBasedStateMachine):
         ledger, by = self.story.ledger, self.story.by()
         self.story.append(corrections.resume(ledger, by) if ledger.paused else corrections.pause(ledger, by))
 
+    @precondition(lambda self: self.reports)
+    @rule(kept=st.sampled_from([Target(provider=1), Target(provider=2), Target(batch=1), SELF_REPORTS]))
+    def quarantine_or_lift(self, kept: Target) -> None:
+        ledger, by = self.story.ledger, self.story.by()
+        standing = {known.target: number for number, known in ledger.quarantines.items() if known.standing}
+        self.story.append(lift(ledger, standing[kept], by) if kept in standing else quarantine(ledger, kept, by))
+
     @rule(steps=st.sampled_from([1, 1, 2, 8, 48, 96]))
     def publish(self, steps: int) -> None:
         story = self.story
@@ -155,6 +164,7 @@ class Histories(RuleBasedStateMachine):
         if fresh:
             assert not ledger.paused
             assert len(fresh) >= POLICY.minimum_reports or waited
+            assert not any(kept_back(ledger)[self._index(sequence)] for sequence in fresh), "it is in quarantine"
         if ledger.paused:
             assert version.by_key.items() <= before.by_key.items(), "something was added during a pause"
         self._once_public |= {move.report for move in body.entering}
@@ -221,6 +231,8 @@ class Histories(RuleBasedStateMachine):
         ledger = self.story.ledger
         for event in self.story.events:
             if event.content is None or event.sequence in self._once_public or not isinstance(event.body, Reported):
+                continue
+            if kept_back(ledger)[self._index(event.sequence)]:
                 continue
             for row in event.content.keys:
                 end = int(key_ends(row["record"].reshape(1))[0])

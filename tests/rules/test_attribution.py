@@ -6,7 +6,7 @@ from tests.builders import Story, day_key, hashes_of
 from tocsin.model.claims import request_claim
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.events import Act, Target
-from tocsin.rules import corrections, issuance, suspension
+from tocsin.rules import corrections, issuance, quarantine, suspension
 from tocsin.rules.attribution import attribution
 from tocsin.rules.corrections import Selection
 from tocsin.rules.issuance import BatchRequest
@@ -63,6 +63,9 @@ def test_every_act_says_who_why_and_who_approved_and_is_done_once() -> None:
     drafts.append(corrections.pause(ledger, by))
     story.append(corrections.pause(ledger, story.by()))
     drafts.append(corrections.resume(ledger, by))
+    drafts.append(quarantine.quarantine(ledger, Target(provider=1), by))
+    begun = story.append(quarantine.quarantine(ledger, Target(provider=1), story.by()))
+    drafts.append(quarantine.lift(ledger, begun, by))
     drafts.append(suspension.suspend_provider(ledger, 1, by))
     story.append(suspension.suspend_provider(ledger, 1, story.by()))
     drafts.append(suspension.restore_provider(ledger, 1, by))

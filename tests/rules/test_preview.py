@@ -20,7 +20,8 @@ from tocsin.rules.issuance import BatchRequest
 from tocsin.rules.preview import Effect, effect
 
 NAMES = "pqrs"
-NOTHING = Effect(0, 0, 0, 0, 0, 0, 0)
+NONE_KEPT = {"keys_kept_back": 0, "keys_let_go": 0}
+NOTHING = Effect(0, 0, 0, 0, 0, 0, 0, 0, 0)
 AT_ONCE = Policy(minimum_reports=1)
 """With hold-backs of 0 and keys of past days, the next version holds all that is wanted."""
 
@@ -56,17 +57,19 @@ def test_figures_of_a_rollback() -> None:
     batch = story.batch()
     a = story.report("a", [day_key("p", 1), day_key("q", 2)], story.card(batch, 0))
     b = story.report("b", [day_key("p", 1), day_key("r", 3)], story.card(batch, 1))
-    assert _effect(story, _rollback(story, a, b)) == Effect(2, 0, 2, 0, 0, 0, 0)  # nothing is public yet
+    assert _effect(story, _rollback(story, a, b)) == Effect(2, 0, 2, 0, 0, 0, 0, 0, 0)  # nothing is public yet
     assert len(_publish(story)) == 3
-    assert _effect(story, _rollback(story, b)) == Effect(1, 1, 1, 0, keys_leaving=1, keys_passing=0, keys_returning=0)
+    assert _effect(story, _rollback(story, b)) == Effect(
+        1, 1, 1, 0, keys_leaving=1, keys_passing=0, keys_returning=0, **NONE_KEPT
+    )
     draft = _rollback(story, a)
-    assert _effect(story, draft) == Effect(1, 1, 1, 0, keys_leaving=2, keys_passing=1, keys_returning=0)
+    assert _effect(story, draft) == Effect(1, 1, 1, 0, keys_leaving=2, keys_passing=1, keys_returning=0, **NONE_KEPT)
     story.append(draft)
     assert _effect(story, _rollback(story, a)).keys_leaving == 0  # still public, but not by this act
     assert len(_publish(story)) == 2
-    assert _effect(story, _rollback(story, a)) == Effect(1, 0, 0, 0, 0, 0, 0)  # under an objection already
+    assert _effect(story, _rollback(story, a)) == Effect(1, 0, 0, 0, 0, 0, 0, 0, 0)  # under an objection already
     back = corrections.reinstate(story.ledger, len(story.events) - 1, story.by())
-    assert _effect(story, back) == Effect(1, 0, 0, 1, keys_leaving=1, keys_passing=1, keys_returning=1)
+    assert _effect(story, back) == Effect(1, 0, 0, 1, keys_leaving=1, keys_passing=1, keys_returning=1, **NONE_KEPT)
 
 
 def test_expired_keys_do_not_count() -> None:

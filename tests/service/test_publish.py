@@ -1,29 +1,30 @@
 """The publisher among others: overtaken, interrupted, beside its like, over a bucket that changes under it (row P7)."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from tests.service.journals import Meddled
-from tests.sites import MORNING, PROMPT, Site, by
+from tests.sites import MORNING, PROMPT, FixedClock, Site, by
 from tocsin.client.state import SyncState
 from tocsin.client.sync import sync
 from tocsin.client.trust import parse_trust
 from tocsin.journal.encoding import decode_body
 from tocsin.journal.port import Journal, Tip
 from tocsin.model.errors import Invalid, Refused, Unavailable
-from tocsin.model.events import Published, Target
+from tocsin.model.events import Published, Quarantined, Target
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
 from tocsin.publication.in_force import missing
 from tocsin.publication.release import released
 from tocsin.rules import corrections
 from tocsin.rules.corrections import Selection
+from tocsin.rules.quarantine import Surge, lift, quarantine
 from tocsin.service.deployment import Deployment, head_verifier, signing_keys
 from tocsin.service.perform import Rule
-from tocsin.service.publish import PLANS_BESIDE, Out, Publisher
+from tocsin.service.publish import MACHINE, PLANS_BESIDE, Out, Publisher
 from tocsin.stores.folder import FolderBucket
 
 FOUR_HOURS = 4 * 3600
@@ -566,3 +567,78 @@ def test_around_midnight(site: Site, tmp_path: Path) -> None:
     assert {name for name in before if before[name] != after[name]} == {"v1/head"}
     assert [body.at for _, body in published(site)] == [midnight - 900, midnight]
     assert after.keys() - before.keys()
+
+
+# --- surges -----------------------------------------------------------------------------------------------------------
+
+SURGE_OF_THREE = replace(PROMPT, surge_reports=2, surge_factor=1)
+
+
+@pytest.fixture
+def surging(tmp_path: Path) -> Iterator[Site]:
+    """Three reports within a quarter-hour, where two are usual; a version is due."""
+    site = Site(tmp_path / "site", FixedClock(), SURGE_OF_THREE)
+    for serial in range(3):
+        site.report(f"phone {serial}", serial)
+    site.clock.wait(QUARTER_SECONDS)
+    yield site
+    site.deployment.close()
+
+
+def quarantines(site: Site) -> list[Quarantined]:
+    bodies = (decode_body(event.kind, event.body) for event in site.deployment.journal.read(0))
+    return [body for body in bodies if isinstance(body, Quarantined)]
+
+
+def test_a_surge_is_kept_back_before_a_version_is_planned(surging: Site) -> None:  # Q2
+    told: list[Surge] = []
+    publisher = surging.deployment.publisher(told_surge=told.append)
+    assert publisher.publish() == 1
+    assert len(phone(surging).records) == 0
+    assert [surge.reports for surge in told] == [3]
+    [body] = quarantines(surging)
+    assert (body.target, body.who, body.why) == (
+        Target(batch=1),
+        MACHINE,
+        "a surge: 3 reports, where up to 2 are usual",
+    )
+    surging.clock.wait(QUARTER_SECONDS)
+    surging.report("phone 3", 3)
+    assert (publisher.publish(), len(quarantines(surging)), len(phone(surging).records)) == (2, 1, 0)
+    sequence = next(iter(publisher.ledger.quarantines))
+    surging.performer.act(lambda ledger, now: lift(ledger, sequence, by("lift")))
+    surging.clock.wait(QUARTER_SECONDS)
+    assert (publisher.publish(), len(quarantines(surging)), len(phone(surging).records)) == (3, 1, 12)
+
+
+def test_a_surge_is_looked_for_only_where_a_version_is_due(surging: Site) -> None:  # Q2
+    publisher = surging.deployment.publisher()
+    publisher.publish()
+    sequence = next(iter(publisher.ledger.quarantines))
+    surging.performer.act(lambda ledger, now: lift(ledger, sequence, by("lift")))
+    before = surging.deployment.journal.tip()
+    publisher.publish()
+    assert surging.deployment.journal.tip() == before
+
+
+def test_two_publishers_find_one_surge(surging: Site) -> None:  # Q2, Q3
+    """The second has read the journal before the first put the surge into quarantine."""
+    told: list[Surge] = []
+    faster = surging.deployment.publisher(told_surge=told.append)
+    between = Meddled(surging.deployment.journal, faster.publish)
+    slow = publisher_of(surging, between)
+    assert slow.publish() == 1
+    assert len(told) == len(quarantines(surging)) == 1
+    assert len(phone(surging).records) == 0
+
+
+def test_a_quarantine_that_comes_while_a_version_is_planned_holds_for_it(site: Site) -> None:  # P7, Q1
+    site.report("phone 0", 0)
+    site.clock.wait(QUARTER_SECONDS)
+
+    def keep_back() -> None:
+        site.performer.act(lambda ledger, now: quarantine(ledger, Target(batch=1), by("keep back")))
+
+    overtaking = Meddled(site.deployment.journal, keep_back)
+    assert publisher_of(site, overtaking).publish() == 1
+    assert len(phone(site).records) == 0

@@ -96,6 +96,8 @@ NUMBERS = {
     "maximum_batch_cards": (["1", "2048"], ["0", "2049"]),
     "card_life_quarters": (["1"], ["0", "-1"]),
     "phone_code_life_quarters": (["1", "16"], ["0", "17"]),
+    "surge_factor": (["1", "50"], ["0", "-1"]),
+    "surge_window_seconds": (["900", "86400"], ["0", "899"]),
     "gaen_notice_days": (["1", "366"], ["0", "-1", "367"]),
 }
 
@@ -104,6 +106,7 @@ QUOTAS = {
     "provider_daily_cards",
     "person_daily_phone_codes",
     "provider_daily_phone_codes",
+    "surge_reports",
 }
 
 
@@ -319,6 +322,9 @@ POLICIES = st.builds(
     phone_code_life_quarters=st.integers(1, 16),
     person_daily_phone_codes=st.integers(0, 10**6) | st.just("none"),
     provider_daily_phone_codes=st.integers(0, 10**6) | st.just("none"),
+    surge_reports=st.integers(0, 10**6) | st.just("none"),
+    surge_factor=st.integers(1, 100),
+    surge_window_seconds=QUARTERS,
     gaen_notice_days=st.integers(1, 366),
     gaen_signature_infos=st.lists(
         st.builds(SignatureInfo, st.from_regex(r"[A-Za-z0-9_]{1,32}", fullmatch=True), st.sampled_from(["v1", "v2"])),

@@ -94,6 +94,7 @@ _COMMANDS = (
     (_TAKE_BACK, "reinstate", "corrections:reinstate", "Undo a revocation or a rollback."),
     (_TAKE_BACK, "pause", "corrections:pause", "Stop additions to the public set; all else goes on."),
     (_TAKE_BACK, "resume", "corrections:resume", "Let additions go on."),
+    (_TAKE_BACK, "quarantine", "quarantine:app", "Keep the new keys of a provider or batch back: begin, lift."),
     (_LOOK, "journal", "journal:app", "Prove the journal: verify."),
     (_LOOK, "export", "export:app", "Look into GAEN export files: inspect."),
     (_TRY, "client", "client:app", "What a phone does: report, track, withdraw, decoy, sync, match."),

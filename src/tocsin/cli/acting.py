@@ -226,5 +226,7 @@ def _effect_facts(changed: Effect) -> list[tuple[str, str]]:
         ("public keys that would leave", changed.keys_leaving),
         ("- of these that another report also carries", changed.keys_passing),
         ("keys that would be wanted in the set again", changed.keys_returning),
+        ("new keys that would be kept back", changed.keys_kept_back),
+        ("new keys that would be kept back no more", changed.keys_let_go),
     )
     return [(f"  {words}", f"{count:,}") for words, count in figures]

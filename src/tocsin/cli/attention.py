@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
+from tocsin.cli.corrections import target_words
 from tocsin.cli.terminal import counted, size
 from tocsin.model.errors import Unavailable
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
 from tocsin.model.times import Instant, day_of, utc
-from tocsin.service.figures import DayKeys, IssuingSecret, Versions
+from tocsin.service.figures import DayKeys, IssuingSecret, Quarantine, Versions
 from tocsin.service.key_folder import DAYS_AHEAD
 from tocsin.service.soundness import Bucket, Disk
 
@@ -86,6 +87,15 @@ def key_warnings(day_keys: DayKeys, now: Instant) -> Iterator[str]:
         yield "There is no day key for today: reports are answered 503. `tocsin serve` makes it."
     elif day_keys.days_ahead < DAYS_AHEAD - 1:
         yield f"Day keys reach {day_keys.days_ahead} days ahead only: `tocsin serve` makes them."
+
+
+def quarantine_warnings(quarantines: tuple[Quarantine, ...]) -> Iterator[str]:
+    """What is kept back until somebody has looked."""
+    for each in quarantines:
+        yield (
+            f"New keys of {target_words(each.target)} are kept back, {counted(each.reports, 'report')} so far: ask"
+            f" there whether they are real. If so: `tocsin quarantine lift {each.sequence}`; if not: `tocsin rollback`."
+        )
 
 
 def version_warnings(versions: Versions, now: Instant, policy: Policy) -> Iterator[str]:

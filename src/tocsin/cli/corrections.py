@@ -10,6 +10,7 @@ from tocsin.cli.repeating import Acted
 from tocsin.cli.terminal import InTerminal, counted
 from tocsin.model.events import Event, Revoked, RolledBack, Target
 from tocsin.rules import corrections
+from tocsin.rules.quarantine import SELF_REPORTS
 from tocsin.service.deployment import Deployment
 
 
@@ -160,7 +161,7 @@ def resume(*, why: Why, options: ActOptions = DEFAULT_OPTIONS, terminal: InTermi
 def _tell_revoked(deployment: Deployment, acted: Acted) -> Outcome:
     event = acted.event
     assert isinstance(event.body, Revoked)
-    named, since = _named(event.body.target), event.body.since
+    named, since = target_words(event.body.target), event.body.since
     if since >= event.sequence:
         return _objection(event, f"{named} cut off, from now on.", "Reports made before stay: --since takes them back.")
     return _objection(event, f"{named} cut off, with its reports from event {since:,} on.", _KEYS_LEAVE)
@@ -182,7 +183,10 @@ def _objection(event: Event, done: str, effect: str) -> Outcome:
     )
 
 
-def _named(target: Target) -> str:
+def target_words(target: Target) -> str:
+    """What `target` names, for a person."""
+    if target == SELF_REPORTS:
+        return "reports without a code"
     if target.provider is not None:
         return f"provider {target.provider}"
     if target.first is None:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json, Today, opened
+from tocsin.cli.corrections import target_words
 from tocsin.cli.terminal import InTerminal, counted, size
 from tocsin.model.times import utc
-from tocsin.service.publish import Out
+from tocsin.rules.quarantine import Surge
+from tocsin.service.publish import Out, surge_words
 
 
 def publish(*, data: Data = DEFAULT_DATA, today: Today = None, json: Json = False, terminal: InTerminal) -> None:
@@ -18,15 +20,18 @@ def publish(*, data: Data = DEFAULT_DATA, today: Today = None, json: Json = Fals
     """
     out: list[Out] = []
     restored: list[str] = []
+    kept_back: list[Surge] = []
     with opened(data, terminal.clock, today) as deployment:
-        publisher = deployment.publisher(out.append, told_restored=restored.extend)
+        publisher = deployment.publisher(out.append, told_restored=restored.extend, told_surge=kept_back.append)
         newest = publisher.publish()
         due = publisher.ledger.versions[-1].due if newest else None
     if json:
-        terminal.json({"version": newest, "due": due, "out": out, "restored": restored})
+        terminal.json({"version": newest, "due": due, "out": out, "restored": restored, "kept_back": kept_back})
         return
     if restored:
         terminal.warn(restored_line(restored))
+    for surge in kept_back:
+        terminal.warn(surge_line(surge))
     if out:
         for version in out:
             terminal.line(version_line(version))
@@ -34,6 +39,14 @@ def publish(*, data: Data = DEFAULT_DATA, today: Today = None, json: Json = Fals
         terminal.say("Nothing is due: the first version is made at the next step after the founding.")
     else:
         terminal.say(f"Nothing is due: version {newest:,} is out, the next one is due at {utc(due)}.")
+
+
+def surge_line(surge: Surge) -> str:
+    """A surge that was put into quarantine, on one line."""
+    return (
+        f"new keys of {target_words(surge.target)} are kept back, since {surge_words(surge)}. Ask there, then:"
+        " tocsin quarantine lift, or tocsin rollback (tocsin status)."
+    )
 
 
 def restored_line(names: Sequence[str]) -> str:

@@ -14,11 +14,12 @@ from cyclopts.validators import Number
 from tocsin.cli import DONE, FAILED
 from tocsin.cli.acting import DEFAULT_DATA, Data, Today, opened
 from tocsin.cli.log import JsonLog, Log, TextLog, faults_told
-from tocsin.cli.publish import restored_line, version_line
+from tocsin.cli.publish import restored_line, surge_line, version_line
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
 from tocsin.model.errors import Invalid, Refused, TocsinError, Unavailable
 from tocsin.model.times import day_of
+from tocsin.rules.quarantine import Surge
 from tocsin.service import telemetry as metric
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
@@ -170,7 +171,10 @@ def _publisher_loop(
     def told_restored(names: Sequence[str]) -> None:
         log.warn("files_restored", restored_line(names), files=len(names))
 
-    publisher = deployment.publisher(told, follower, told_restored)
+    def told_surge(surge: Surge) -> None:
+        log.warn("surge_kept_back", surge_line(surge), reports=surge.reports)
+
+    publisher = deployment.publisher(told, follower, told_restored, told_surge)
     return PublisherLoop(
         publisher,
         deployment.keys,

@@ -10,9 +10,11 @@ from tocsin.cli.attention import (
     clock_warnings,
     disk_warnings,
     key_warnings,
+    quarantine_warnings,
     secret_warnings,
     version_warnings,
 )
+from tocsin.cli.corrections import target_words
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
 from tocsin.ledger.queries import standing_objections
 from tocsin.ledger.state import Ledger, Revocation
@@ -22,6 +24,7 @@ from tocsin.service.figures import (
     Batches,
     DayKeys,
     IssuingSecret,
+    Quarantine,
     Queue,
     Reports,
     Versions,
@@ -29,6 +32,7 @@ from tocsin.service.figures import (
     day_keys_of,
     issuing_secrets_of,
     providers_of,
+    quarantines_of,
     queue_of,
     reports_of,
     versions_of,
@@ -65,6 +69,7 @@ class Status(Struct, frozen=True):
     reports: Reports
     queue: Queue
     objections: tuple[Objection, ...]
+    quarantines: tuple[Quarantine, ...]
     versions: Versions
     day_keys: DayKeys
     issuing_secrets: tuple[IssuingSecret, ...]
@@ -98,6 +103,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
     bucket, disks = look_at_bucket(deployment), look_at_disks(deployment.folders)
     versions = versions_of(bucket.out, ledger, settings.policy.step_seconds, now)
     day_keys = day_keys_of(deployment.keys, ledger, now)
+    quarantines = quarantines_of(ledger, now, settings.policy.useful_days)
     issuing_secrets = issuing_secrets_of(deployment.keys, ledger)
     providers = providers_of(ledger)
     return Status(
@@ -111,6 +117,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
         reports=reports_of(ledger),
         queue=queue_of(ledger, now, settings.policy.useful_days),
         objections=_objections(ledger),
+        quarantines=quarantines,
         versions=versions,
         day_keys=day_keys,
         issuing_secrets=issuing_secrets,
@@ -122,6 +129,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
             *clock_warnings(deployment.held_clock),
             *secret_warnings(issuing_secrets, now),
             *key_warnings(day_keys, now),
+            *quarantine_warnings(quarantines),
             *version_warnings(versions, now, settings.policy),
         ),
     )
@@ -149,7 +157,7 @@ def _tell(terminal: Terminal, found: Status, now: Instant) -> None:
             (
                 "waiting",
                 f"{counted(queue.keys, 'key')} of {counted(queue.reports, 'report')};"
-                f" {counted(queue.held_keys, 'key')} not due yet",
+                f" {counted(queue.held_keys, 'key')} not due yet, {queue.kept_keys:,} in quarantine",
             ),
             ("additions", "PAUSED (tocsin resume)" if queue.paused else "go on"),
             ("newest version", _version_words(versions)),
@@ -188,11 +196,7 @@ def _objection(ledger: Ledger, sequence: int, kind: str) -> Objection:
     objection = ledger.objections[sequence]
     if not isinstance(objection, Revocation):
         return Objection(sequence, kind, counted(len(objection.reports), "report"))
-    target = objection.target
-    if target.provider is not None:
-        return Objection(sequence, kind, f"provider {target.provider}")
-    serials = "" if target.first is None else f", serials {target.first} to {target.last}"
-    return Objection(sequence, kind, f"batch {target.batch}{serials}")
+    return Objection(sequence, kind, target_words(objection.target))
 
 
 def _version_words(versions: Versions) -> str:

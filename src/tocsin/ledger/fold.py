@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tocsin.ledger.key_table import NEVER, KeyTable
 from tocsin.ledger.phone_codes import PhoneCode
 from tocsin.ledger.predicates import covered_reports, standing_revocations, standing_rollbacks
-from tocsin.ledger.state import Batch, Ledger, Provider, Revocation, Rollback, Version
+from tocsin.ledger.state import Batch, Ledger, Provider, Quarantine, Revocation, Rollback, Version
 from tocsin.model.base64url import decode_exactly
 from tocsin.model.code_reading import CodeKind, Life
 from tocsin.model.errors import Invalid
@@ -35,6 +35,8 @@ from tocsin.model.events import (
     ProviderRestored,
     ProviderSuspended,
     Published,
+    Quarantined,
+    QuarantineLifted,
     Reinstated,
     Reported,
     Resumed,
@@ -310,6 +312,16 @@ def _resumed(ledger: Ledger, event: Event, body: Resumed) -> None:
     ledger.paused = False
 
 
+def _quarantined(ledger: Ledger, event: Event, body: Quarantined) -> None:
+    ledger.quarantines[event.sequence] = Quarantine(body.target)
+
+
+def _quarantine_lifted(ledger: Ledger, event: Event, body: QuarantineLifted) -> None:
+    quarantine = _known(ledger.quarantines, body.quarantine, event)
+    if quarantine.standing:
+        ledger.quarantines[body.quarantine] = replace(quarantine, lifted_at=event.recorded_at)
+
+
 def _published(ledger: Ledger, event: Event, body: Published) -> None:
     keys, version = ledger.keys, body.version
     if version != ledger.version + 1:
@@ -409,6 +421,8 @@ _APPLY: Final[dict[type, Callable[[Ledger, Event, Any], None]]] = {
     Reinstated: _reinstated,
     Paused: _paused,
     Resumed: _resumed,
+    Quarantined: _quarantined,
+    QuarantineLifted: _quarantine_lifted,
     Published: _published,
     Erased: _erased,
 }

@@ -138,6 +138,22 @@ def owned_rows(ledger: Ledger) -> NDArray[np.bool_]:
     return owned
 
 
+def kept_back(ledger: Ledger) -> NDArray[np.bool_]:
+    """Whether each report is one of a provider or batch under a standing quarantine: its new keys wait (Q1)."""
+    kept = np.zeros(ledger.reports.count, np.bool_)
+    for quarantine in ledger.quarantines.values():
+        if quarantine.standing:
+            kept |= reports_under(ledger, quarantine.target)
+    return kept
+
+
+def reports_under(ledger: Ledger, target: Target) -> NDArray[np.bool_]:
+    """Whether each report is one of this provider or batch; provider 0 is all reports without a code."""
+    column, number = ("provider", target.provider) if target.batch is None else ("batch", target.batch)
+    of_target: NDArray[np.bool_] = ledger.reports[column] == number
+    return of_target
+
+
 def standing_reports(ledger: Ledger) -> NDArray[np.bool_]:
     """Whether each report stands: not withdrawn, not erased, no objection against it."""
     reports = ledger.reports

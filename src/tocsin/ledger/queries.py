@@ -8,7 +8,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from tocsin.ledger.key_table import NEVER
-from tocsin.ledger.predicates import owned_rows, standing_reports
+from tocsin.ledger.predicates import kept_back, owned_rows, standing_reports
 from tocsin.ledger.state import Ledger, Revocation
 from tocsin.model.keys import WEAKEST_FIRST, Column, Records, key_ends, rows_of
 from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, Instant, day_of, day_start
@@ -108,11 +108,13 @@ def present_type(ledger: Ledger, root: int) -> int:
 class Waiting(Struct, frozen=True):
     """What might enter the public set: never-public rows whose release instant has come, and those still held.
 
-    `returning`: rows that were public once and are wanted again; they wait for nothing but the end of a pause.
+    `kept`: never-public rows under a quarantine, due or not; they are in neither of the two. `returning`: rows that
+    were public once and are wanted again; they wait for nothing but the end of a pause.
     """
 
     eligible: Rows
     held: Rows
+    kept: Rows
     returning: Rows
     reports: int
     oldest_release_at: int | None
@@ -122,13 +124,16 @@ def waiting(ledger: Ledger, at: int, oldest: Day) -> Waiting:
     """The rows that wait at `at`; `reports` counts the first reports, so the people, with an eligible row."""
     keys = ledger.keys
     absent = wanted_rows(ledger, oldest) & ~public_rows(ledger)
-    fresh = absent & ~keys["was_public"]
+    never_public = absent & ~keys["was_public"]
+    kept = never_public & kept_back(ledger)[keys["report"]]  # Q1
+    fresh = never_public & ~kept
     due = keys["release_at"] <= at
     returning = np.nonzero(absent & keys["was_public"])[0]
     eligible = np.nonzero(fresh & due)[0]
     return Waiting(
         eligible=eligible,
         held=np.nonzero(fresh & ~due)[0],
+        kept=np.nonzero(kept)[0],
         returning=returning[key_ends(keys["record"][returning]) + EMBARGO_SECONDS <= at],
         reports=count_people(ledger, keys["report"][eligible]),
         oldest_release_at=int(keys["release_at"][eligible].min()) if len(eligible) else None,

@@ -60,6 +60,18 @@ PhoneBatchKey = tuple[int, int, int]
 Objection = Revocation | Rollback
 
 
+class Quarantine(Struct, frozen=True):
+    """What is kept back of `target` (provider 0: reports without a code) until `lifted_at`, in UTC seconds."""
+
+    target: Target
+    lifted_at: int | None = None
+
+    @property
+    def standing(self) -> bool:
+        """Whether it was not lifted."""
+        return self.lifted_at is None
+
+
 class Version(Struct, frozen=True):
     """A version of the public set as it was decided, with the number of positions that entered and left."""
 
@@ -103,6 +115,7 @@ class Ledger:
         self.objections: dict[int, Objection] = {}
         self.revocations: dict[tuple[int | None, int | None], list[int]] = {}
         """Provider or batch → the sequences of the revocations against it or a part of it."""
+        self.quarantines: dict[int, Quarantine] = {}
         self.versions: list[Version] = []
         self.made: list[MadeFile] = []
         """The public files of every version but the newest, whose own are recorded with the next one."""

@@ -178,6 +178,23 @@ class Resumed(Act, frozen=True):
     kind: ClassVar[str] = "resumed"
 
 
+class Quarantined(Act, frozen=True):
+    """Keys of the target that were never public are kept back, whatever else they wait for, until it is lifted.
+
+    `target`: one provider, one batch, or all reports without a code (provider 0); never a range of serials.
+    """
+
+    kind: ClassVar[str] = "quarantined"
+    target: Target
+
+
+class QuarantineLifted(Act, frozen=True):
+    """The quarantine with this sequence no longer stands."""
+
+    kind: ClassVar[str] = "quarantine_lifted"
+    quarantine: int
+
+
 class Move(Struct, frozen=True, array_like=True):
     """Positions of one report that enter or leave the public set: bit i of `mask` is position i as sent."""
 
@@ -262,6 +279,8 @@ BODIES: Final[tuple[type[Body], ...]] = (
     Reinstated,
     Paused,
     Resumed,
+    Quarantined,
+    QuarantineLifted,
     Published,
     Erased,
 )

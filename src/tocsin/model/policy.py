@@ -26,6 +26,7 @@ _LEAST: Final = {
     "delta_window_seconds": 0,
     "gaen_records_per_part": 1,
     "card_life_quarters": 1,
+    "surge_factor": 1,
 }
 
 _RATES: Final = (
@@ -39,6 +40,8 @@ _RATES: Final = (
 LONGEST_REFILL_SECONDS: Final = DAY_SECONDS // 2
 """After this nothing of a source is left to be remembered: half of the day for which a keyed hash may be kept."""
 
+SurgeReports = int | Literal["none"]
+"""Reports that are no surge yet; ``none``: no quarantine begins by itself."""
 DailyCodes = int | Literal["none"]
 """A quota in codes a UTC day; ``none`` is no limit, for TOML has no null."""
 
@@ -110,22 +113,27 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """Of these, the first few from one network are not counted among all."""
     self_reports_in_all: Rate = Rate(1000, 10)
     """Reports without a code from all addresses together, those first few aside."""
+    surge_reports: SurgeReports = 200
+    """So many reports of one provider within a surge's window are never taken for a surge; ``none``: nothing is."""
+    surge_factor: int = 10
+    """Nor are they up to so many times the provider's own mean of the week before."""
+    surge_window_seconds: int = 4 * 3600
+    """The span in which a surge is looked for; a multiple of the quarter-hour."""
     gaen_signature_infos: tuple[SignatureInfo, ...] = (SignatureInfo("310", "v1"),)
     """The signatures on GAEN files, newest key first; one that is announced signs from its instant on."""
     gaen_notice_days: int = 7
     """How long before it signs a new GAEN key is announced at least."""
 
     def __post_init__(self) -> None:
-        for name in ("step_seconds", "dump_step_seconds", "gaen_step_seconds"):
+        for name in ("step_seconds", "dump_step_seconds", "gaen_step_seconds", "surge_window_seconds"):
             seconds = getattr(self, name)
             if seconds <= 0 or seconds % QUARTER_SECONDS:
                 raise ValueError(f"{name} must be a multiple of {QUARTER_SECONDS} seconds")
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}")
-        for name in (
-            f"{whose}_daily_{codes}" for whose in ("person", "provider") for codes in ("cards", "phone_codes")
-        ):
+        quotas = [f"{whose}_daily_{codes}" for whose in ("person", "provider") for codes in ("cards", "phone_codes")]
+        for name in (*quotas, "surge_reports"):
             quota = getattr(self, name)
             if isinstance(quota, int) and quota < 0:
                 raise ValueError(f'{name} must be at least 0, or "none"')

@@ -24,6 +24,8 @@ from tocsin.model.events import (
     Move,
     Paused,
     Published,
+    Quarantined,
+    QuarantineLifted,
     Reinstated,
     Resumed,
     Revoked,
@@ -34,7 +36,17 @@ from tocsin.model.keys import Records, ReportType, rows_of
 from tocsin.model.policy import Policy
 from tocsin.model.times import Day, Instant
 
-_OVERTAKING: Final = (Withdrawn, Revoked, RolledBack, Reinstated, Paused, Resumed, Published)
+_OVERTAKING: Final = (
+    Withdrawn,
+    Revoked,
+    RolledBack,
+    Reinstated,
+    Paused,
+    Resumed,
+    Quarantined,
+    QuarantineLifted,
+    Published,
+)
 
 
 def overtakes(body: Body) -> bool:

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from tocsin.ledger.fold import fold
 from tocsin.ledger.predicates import standing_reports
-from tocsin.ledger.queries import first_day, live_rows, wanted_rows
+from tocsin.ledger.queries import first_day, live_rows, waiting, wanted_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.events import Draft, Event
 from tocsin.model.policy import Policy
@@ -26,7 +26,8 @@ class Effect(Struct, frozen=True):
     `reports` gain or lose an objection; `public_reports` of them have keys in the public set now. `reports_cut_off`
     stood and would no more; `reports_restored` the other way round. `keys_leaving` public keys would lose the report
     under which they are published; for `keys_passing` of those another report that carries the key takes over, once
-    it is due. `keys_returning` keys stand under no report now and would again.
+    it is due. `keys_returning` keys stand under no report now and would again. `keys_kept_back` were never public and
+    would wait for the end of a quarantine; `keys_let_go` wait for one now and would no more.
     """
 
     reports: int
@@ -36,6 +37,8 @@ class Effect(Struct, frozen=True):
     keys_leaving: int
     keys_passing: int
     keys_returning: int
+    keys_kept_back: int
+    keys_let_go: int
 
 
 def effect(ledger: Ledger, draft: Draft, policy: Policy, now: Instant) -> Effect:
@@ -54,6 +57,7 @@ def effect(ledger: Ledger, draft: Draft, policy: Policy, now: Instant) -> Effect
     live = live_rows(ledger, oldest)
     public_reports = np.unique(keys["report"][live])
     leaving = live[wanted[live] & ~still_wanted[live]]
+    kept, kept_after = waiting(ledger, now, oldest).kept, waiting(after, now, oldest).kept
     return Effect(
         reports=int(touched.sum()),
         public_reports=int(touched[public_reports].sum()),
@@ -62,6 +66,8 @@ def effect(ledger: Ledger, draft: Draft, policy: Policy, now: Instant) -> Effect
         keys_leaving=len(leaving),
         keys_passing=int(np.isin(keys["head"][leaving], heads_after).sum()),
         keys_returning=len(np.setdiff1d(heads_after, heads)),
+        keys_kept_back=len(np.setdiff1d(kept_after, kept)),
+        keys_let_go=len(np.setdiff1d(kept, kept_after)),
     )
 
 
@@ -70,6 +76,7 @@ def _fork(ledger: Ledger) -> Ledger:
     fork = copy.copy(ledger)
     fork.reports = copy.deepcopy(ledger.reports)
     fork.objections = dict(ledger.objections)
+    fork.quarantines = dict(ledger.quarantines)
     fork.revocations = copy.deepcopy(ledger.revocations)
     fork.providers = dict(ledger.providers)
     fork.batches = dict(ledger.batches)

@@ -15,6 +15,7 @@ from tocsin.model.ports import Clock
 from tocsin.model.times import Day
 from tocsin.publication.release import released
 from tocsin.publication.sign import GaenKey, SigningKeys
+from tocsin.rules.quarantine import Surge
 from tocsin.service.follow import Follower
 from tocsin.service.held_clock import HeldClock
 from tocsin.service.key_folder import GaenSigner, KeyFolder, refuse_loose_mode
@@ -49,8 +50,10 @@ class Deployment:
         told: Callable[[Out], None] = lambda out: None,
         follower: Follower | None = None,
         told_restored: Callable[[Sequence[str]], None] = lambda names: None,
+        told_surge: Callable[[Surge], None] = lambda surge: None,
     ) -> Publisher:
-        """A publisher that calls `told` for each version it puts out, `told_restored` for files that it made again.
+        """A publisher that calls `told` for each version it puts out, `told_restored` for files that it made again,
+        `told_surge` for what it put into quarantine.
 
         `follower`: one that has read the journal.
         """
@@ -64,6 +67,7 @@ class Deployment:
             told,
             follower,
             told_restored,
+            told_surge,
         )
 
     def refuse_other_journal(self) -> None:

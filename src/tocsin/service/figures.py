@@ -4,9 +4,10 @@ from collections import Counter
 
 from msgspec import Struct
 
-from tocsin.ledger.predicates import BatchState, batch_state, is_suspended, standing_reports
-from tocsin.ledger.queries import first_day, secrets_needed_until, waiting
+from tocsin.ledger.predicates import BatchState, batch_state, is_suspended, reports_under, standing_reports
+from tocsin.ledger.queries import count_people, first_day, secrets_needed_until, waiting
 from tocsin.ledger.state import Ledger
+from tocsin.model.events import Target
 from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of
 from tocsin.publication.release import Released
 from tocsin.service.follow import lost_days
@@ -46,7 +47,17 @@ class Queue(Struct, frozen=True):
     reports: int
     keys: int
     held_keys: int
+    kept_keys: int
+    """Never public, and under a quarantine."""
     paused: bool
+
+
+class Quarantine(Struct, frozen=True):
+    """One that stands, with the reports that have keys kept back by it."""
+
+    sequence: int
+    target: Target
+    reports: int
 
 
 class Versions(Struct, frozen=True):
@@ -118,7 +129,24 @@ def queue_of(ledger: Ledger, now: Instant, useful_days: int) -> Queue:
     """What waits at `now`."""
     queue = waiting(ledger, now, first_day(ledger, now, useful_days))
     keys = len(queue.eligible) + len(queue.returning)
-    return Queue(reports=queue.reports, keys=keys, held_keys=len(queue.held), paused=ledger.paused)
+    return Queue(
+        reports=queue.reports, keys=keys, held_keys=len(queue.held), kept_keys=len(queue.kept), paused=ledger.paused
+    )
+
+
+def quarantines_of(ledger: Ledger, now: Instant, useful_days: int) -> tuple[Quarantine, ...]:
+    """The quarantines that stand, and what each keeps back at `now`."""
+    kept = waiting(ledger, now, first_day(ledger, now, useful_days)).kept
+    rows = ledger.keys["report"][kept]
+    return tuple(
+        Quarantine(
+            sequence,
+            quarantine.target,
+            count_people(ledger, rows[reports_under(ledger, quarantine.target)[rows]]),
+        )
+        for sequence, quarantine in ledger.quarantines.items()
+        if quarantine.standing
+    )
 
 
 def versions_of(out: Released, ledger: Ledger, step: int, now: Instant) -> Versions:

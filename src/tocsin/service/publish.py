@@ -3,7 +3,7 @@
 The steps, and what a crash right after each leaves behind:
 
 1. a version that is decided and not out is built, signed and released: the bucket's older head, mended here
-2. plan the next version: nothing
+2. put surges into quarantine, then plan the next version: a quarantine, found standing
 3. append `published`, unless a correction overtook the plan (then plan again): a version decided and not out, as in 1
 4. fold it, build, sign, release: as in 1
 5. look through the files in force, and make again what is lost or damaged: what is still to be made, found again
@@ -12,6 +12,7 @@ The steps, and what a crash right after each leaves behind:
 Any number of publishers may run: one of them decides a version, and all of them make the same bytes of it.
 """
 
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -32,9 +33,11 @@ from tocsin.model.ports import Clock
 from tocsin.publication.build import build, versions_in_force
 from tocsin.publication.in_force import damaged, missing
 from tocsin.publication.index import index_of, put_index
-from tocsin.publication.plan import overtakes, plan
+from tocsin.publication.plan import last_at, overtakes, plan
 from tocsin.publication.release import Released, put, release, released
 from tocsin.publication.sign import SigningKeys, sign, signing_infos
+from tocsin.rules.attribution import REQUEST_ID_BYTES, attribution
+from tocsin.rules.quarantine import Surge, quarantine, surges
 from tocsin.service.follow import Follower
 from tocsin.service.key_folder import KeyFolder
 from tocsin.stores.port import Bucket
@@ -42,6 +45,10 @@ from tocsin.stores.port import Bucket
 PLANS_BESIDE: Final = 2
 """Plans made without holding the journal's tip; after these the next one is made while holding it, and can't be
 overtaken, however many corrections come."""
+
+
+MACHINE: Final = "tocsin"
+"""Who puts a surge into quarantine, where no person does."""
 
 
 class Out(Struct, frozen=True):
@@ -75,6 +82,11 @@ def refuse_other_journal(journal: Journal, out: Released) -> None:
         )
 
 
+def surge_words(surge: Surge) -> str:
+    """Why a surge is kept back: the reason that its event gives."""
+    return f"a surge: {surge.reports} reports, where up to {surge.most} are usual"
+
+
 class _Overtaken(Exception):
     """A correction, a pause or another version came after the plan."""
 
@@ -93,6 +105,7 @@ class Publisher:
         told: Callable[[Out], None] = lambda out: None,
         follower: Follower | None = None,
         told_restored: Callable[[Sequence[str]], None] = lambda names: None,
+        told_surge: Callable[[Surge], None] = lambda surge: None,
     ) -> None:
         """`follower`: one that has read the journal already, and is this publisher's own from now on."""
         self._journal = journal
@@ -103,6 +116,7 @@ class Publisher:
         self._signing_keys = signing_keys
         self._told = told
         self._told_restored = told_restored
+        self._told_surge = told_surge
         self._follower = follower or Follower(keys)
         self._made: tuple[int, tuple[MadeFile, ...]] = (0, ())
         self._looked_through = 0
@@ -232,6 +246,7 @@ class Publisher:
 
     def _decide(self) -> bool:
         """Appends the next version if one is due; False if none is. True also if another publisher was faster."""
+        self._quarantine_surges()
         for _ in range(PLANS_BESIDE):
             draft = self._plan()
             if draft is None:
@@ -254,6 +269,23 @@ class Publisher:
                 return False
             self._append(group, draft)
         return True
+
+    def _quarantine_surges(self) -> None:
+        """Keeps back what one provider or batch sends all of a sudden, until a person has looked at it."""
+        if last_at(self.ledger) + self._policy.step_seconds > (now := self._clock.now()):
+            return  # no version is due
+        if not surges(self.ledger, self._policy, now):
+            return
+        with self._journal.group(now) as group:
+            self._follower.catch_up(group.read)
+            found = surges(self.ledger, self._policy, now)  # none, if another publisher was faster
+            for surge in found:
+                by = attribution(MACHINE, surge_words(surge), secrets.token_bytes(REQUEST_ID_BYTES))
+                self._append(group, quarantine(self.ledger, surge.target, by))
+        self._mend()
+        for surge in found:
+            with suppress(OSError, ValueError):
+                self._told_surge(surge)
 
     def _plan(self) -> Draft | None:
         now = self._clock.now()

@@ -33,6 +33,7 @@ _SHOWN: Final = {
     "self_reports": "reports without a code",
     "person_daily_cards": 'cards a day by one person; "none": no limit',
     "provider_daily_cards": "cards a day for one provider, likewise",
+    "surge_reports": 'reports of one provider in four hours that are no surge yet; "none": no quarantine by itself',
 }
 """The fields of the policy that `tocsin init` writes out, each with a word for whoever edits the file."""
 
