@@ -17,7 +17,7 @@ MUTANT ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long test-kills mutants check fix vectors demo run bench lock ci clean
+.PHONY: help dev test test-long test-kills mutants fuzz check fix vectors demo run bench lock ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -60,6 +60,13 @@ test-kills: .venv/.dev-ready ## kill -9 a server, publishers and commands 200 ti
 
 mutants: .venv/.dev-ready ## change the code of one room, ROOM=rules, in many small ways, and see that a test fails
 	TOCSIN_HYPOTHESIS=mutants $(BIN)/python -m tests.mutate $(ROOM) $(MUTANT)
+
+# TARGET: one of those in docs/fuzzing.md, or all in turn; SECONDS for each; AGAIN: a file that was found, once more.
+TARGET ?=
+SECONDS ?= 60
+AGAIN ?=
+fuzz: .venv/.dev-ready ## throw bytes at every decoder, or TARGET=keyset, for SECONDS each (needs atheris)
+	nice -n 19 $(BIN)/python -m tests.fuzz $(TARGET) --seconds $(SECONDS) $(if $(AGAIN),--again $(AGAIN))
 
 check: .venv/.dev-ready ## format, lint, types and imports; changes nothing
 	$(BIN)/ruff format --check .

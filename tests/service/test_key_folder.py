@@ -179,6 +179,13 @@ def test_a_clock_that_was_ahead_once_stops_nothing(folder: Path) -> None:
     assert keys.day_key(Day(TODAY + 400)) == early
 
 
+@pytest.mark.parametrize("name", ["²", "٢", ".².0000"])
+def test_what_lies_among_the_day_keys_and_is_none(folder: Path, name: str) -> None:
+    (folder / "days" / name).touch(0o600)
+    KeyFolder(folder).make_days_ahead(Day(TODAY + 1))
+    assert KeyFolder(folder).day_key(Day(TODAY + 8)) is not None
+
+
 def test_days_that_are_not_there_have_no_key(folder: Path) -> None:
     keys = KeyFolder(folder)
     assert keys.day_key(Day(TODAY - 1)) is None and not keys.has_day_key(Day(TODAY - 1))

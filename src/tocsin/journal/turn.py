@@ -13,6 +13,7 @@ not synced, for it may lag behind the journal and must never be ahead of it.
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +27,8 @@ FIRST_PAUSE_SECONDS: Final = 0.0001
 LONGEST_PAUSE_SECONDS: Final = 0.002
 """Pauses between two looks double up to this: a group takes a few milliseconds."""
 _REACHED_BYTES: Final = 21
-"""Twenty digits and the end of the line."""
+_REACHED: Final = re.compile(rb"[0-9]{20}\n")
+"""The only spelling; anything else was written by somebody else, and says nothing."""
 
 
 class Turn:
@@ -48,8 +50,9 @@ def reached(journal_path: Path) -> int:
     except OSError:
         return 0
     try:
-        return int(os.read(descriptor, _REACHED_BYTES) or 0)
-    except (OSError, ValueError):
+        found = _REACHED.fullmatch(os.read(descriptor, _REACHED_BYTES))
+        return int(found[0]) if found else 0
+    except OSError:
         return 0
     finally:
         os.close(descriptor)

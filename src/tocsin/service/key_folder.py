@@ -35,6 +35,8 @@ PURPOSES: Final = {
 """What each file of the folder is for, in the words of `tocsin init`."""
 
 
+_DAY_NAME: Final = re.compile(r"[0-9]{1,10}")
+"""What is named otherwise in the folder of day keys is none: ² is a digit too, to Python."""
 _SIGNS_FROM_WORDS: Final = "signs-from: "
 """Before a UTC second, on the first line of an announced GAEN key's file: key and instant can't be parted."""
 
@@ -74,7 +76,7 @@ class KeyFolder:
         """
         self._day_keys.clear()  # a key that was destroyed is to be forgotten
         last = today + DAYS_AHEAD
-        made = {int(name) for name in _names(self.folder / "days") if name.isdigit()}
+        made = {int(name) for name in _names(self.folder / "days") if _DAY_NAME.fullmatch(name)}
         in_order = max((day for day in made if day <= last), default=0)
         for day in range(today if in_order < today else today + 1, last + 1):
             if day not in made:
@@ -90,7 +92,7 @@ class KeyFolder:
             names = set(_names(folder))
             for draft in (name for name in names if name.startswith(".")):
                 name = draft[1:].rpartition(".")[0]
-                if name in names or (name.isdigit() and int(name) < today):
+                if name in names or (_DAY_NAME.fullmatch(name) and int(name) < today):
                     with writing(folder / draft):
                         (folder / draft).unlink(missing_ok=True)
 

@@ -35,7 +35,9 @@ class NoteVerifier(Struct, frozen=True):
 
     def __post_init__(self) -> None:
         if not _is_key_name(self.name):
-            raise Invalid("not the name of a key: empty, or with a plus sign, white space or control character")
+            raise Invalid(
+                "not the name of a key: empty, or with a plus sign, white space, control character or lone surrogate"
+            )
         if len(self.public_key) != _PUBLIC_KEY_BYTES:
             raise Invalid("not an Ed25519 public key of 32 bytes")
 
@@ -86,7 +88,11 @@ def sign_note(text: str, key: NoteVerifier, signer: Signer) -> bytes:
     Raises `Invalid` if `text` can't stand in a note (it ends in a line feed and holds no other control character) or
     if what `signer` returned is no signature by `key`: such a note would be refused by everybody.
     """
-    blob = base64.b64encode(key.key_id + signer.sign(text.encode())).decode()
+    try:
+        signature = signer.sign(text.encode())
+    except UnicodeEncodeError:
+        raise Invalid("a lone surrogate is no text") from None
+    blob = base64.b64encode(key.key_id + signature).decode()
     note = f"{text}\n{_MARK} {key.name} {blob}\n".encode()
     verify_note(note, [key])
     return note
@@ -151,4 +157,7 @@ def _parse_signature_line(line: str) -> tuple[str, bytes, bytes]:
 
 
 def _is_key_name(name: str) -> bool:
-    return bool(name) and not any(symbol == "+" or symbol.isspace() or symbol < " " for symbol in name)
+    return bool(name) and not any(
+        symbol == "+" or symbol.isspace() or symbol < " " or "\ud800" <= symbol <= "\udfff"  # half of a character
+        for symbol in name
+    )

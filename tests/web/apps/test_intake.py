@@ -149,6 +149,18 @@ def test_a_length_that_is_no_number(length: str) -> None:
     assert header_problem(Headers(raw=[(b"content-type", b"application/json"), (b"content-length", length.encode())]))
 
 
+@pytest.mark.parametrize(
+    ("digits", "problem"), [("4096", None), ("9" * 19, Problem.TOO_LONG), ("7", Problem.WRONG_LENGTH)]
+)
+def test_any_number_of_zeros_before_a_length(standing_port: int, digits: str, problem: Problem | None) -> None:
+    length = digits.rjust(5000, "0")  # a ValueError once, and so a 500
+    reply = ask(standing_port, request_bytes("POST", "/v1/reports", GOOD | {"Content-Length": length}, decoy_call()))
+    if problem is None:
+        assert decode_answer(reply.body).verdict is Verdict.NOTED
+    else:
+        assert_problem(reply, problem)
+
+
 def assert_problem(reply: Reply, problem: Problem) -> None:
     assert (reply.status, reply.body) == (problem.status, problem.body)
     headers = reply.headers

@@ -29,6 +29,7 @@ ANSWER_HEADERS: Final = [
     (b"cache-control", b"no-store"),
 ]
 """The headers of every answer; the server adds the date."""
+_MANY_DIGITS: Final = 20
 
 
 class Intake:
@@ -100,7 +101,8 @@ def header_problem(headers: Headers) -> Problem | None:
         return Problem.LENGTH_REQUIRED
     if not (length.isascii() and length.isdigit()):
         return Problem.WRONG_LENGTH
-    return _length_problem(int(length))
+    digits = length.lstrip("0")  # HTTP allows any number of zeros, and Python refuses to read so long a number
+    return _length_problem(int(digits or "0")) if len(digits) < _MANY_DIGITS else Problem.TOO_LONG
 
 
 def _length_problem(length: int) -> Problem | None:
