@@ -9,6 +9,8 @@ FOUND: Final[dict[str, tuple[str, ...]]] = {
     "vkey": ("ff2b30303030303030302b" + b"AWG3op9v3HIXXDPBmFc/0CioJHhGCXc+pyvvFPlBZdYO".hex(),),
     # Zeros before a length, more than Python reads as a number: a call so sent was answered 500.
     "headers": ((b"content-type: application/json\ncontent-length: " + b"0" * 5000 + b"4096").hex(),),
+    # A name that is no UTF-8: a phone whose schedule was damaged never called again.
+    "schedule": (b'{"\xff":1}'.hex(),),
     # Whatever Python reads as a number counted as the last sequence: a sign, underscores, 21 digits.
     "turn": ("2d350a", "315f300a", "39" * 21),
 }

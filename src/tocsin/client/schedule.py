@@ -114,7 +114,7 @@ def decode_schedule(data: bytes) -> Schedule:
     """What `encode_schedule` stored. Raises `Invalid` for anything else: the app then begins a new schedule."""
     try:
         schedule = msgspec.json.decode(data, type=Schedule)
-    except msgspec.DecodeError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         raise Invalid("not a stored schedule") from None
     if min(schedule.due_at, schedule.unanswered, schedule.tracked_day - NEVER) < 0:
         raise Invalid("not a stored schedule")

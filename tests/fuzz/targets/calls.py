@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.fuzz.target import Target, text_of, vector_texts
 from tocsin.client.calls import decode_pending, decoy_call, encode_pending, make_report, track_call, withdraw_call
+from tocsin.client.schedule import decode_schedule, encode_schedule, go_on
 from tocsin.formats.wire import (
     ANSWER_BYTES,
     REQUEST_BYTES,
@@ -82,6 +83,13 @@ def _read_pending(data: bytes) -> None:
     assert encode_pending(decode_pending(data)) == data
 
 
+def _read_schedule(data: bytes) -> None:
+    schedule = decode_schedule(data)
+    assert decode_schedule(encode_schedule(schedule)) == schedule
+    later = go_on(schedule, 1_700_000_000, 0.5).unheard(1_700_000_000, 0.5).answered(1_700_000_000, 0.999)
+    assert decode_schedule(encode_schedule(later)) == later
+
+
 def _pending_seeds() -> Iterator[bytes]:
     for body in (track_call(bytes(32)), withdraw_call(bytes(32)), decoy_call()):
         yield bytes(64) + body
@@ -144,5 +152,13 @@ TARGETS = (
         _pending_seeds,
         words=_NAMES,
         most_bytes=64 + REQUEST_BYTES,
+    ),
+    Target(
+        "schedule",
+        ("tocsin.client.schedule.decode_schedule",),
+        _read_schedule,
+        lambda: [b'{"due_at":1700000000,"unanswered":2,"tracked_day":19675}', b'{"due_at":0}', b"\xff", b"[" * 2000],
+        words=(b'"due_at"', b'"unanswered"', b'"tracked_day"', b"9223372036854775808", b"-1", b"1e3"),
+        most_bytes=256,
     ),
 )

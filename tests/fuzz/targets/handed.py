@@ -14,13 +14,15 @@ from tocsin.cli.handed import read_keys, read_sightings, read_trust
 from tocsin.cli.reading import read_instant, read_number, read_request_id, read_selection, read_serials
 from tocsin.codes.card import parse_card
 from tocsin.codes.hint import hint
-from tocsin.codes.reading import read_symbols, spell
+from tocsin.codes.phone import check_digit, parse_phone_code, spell_phone_code
+from tocsin.codes.reading import read_symbols, read_values, spell
 from tocsin.codes.symbols import SYMBOLS
 from tocsin.model.names import folded
 from tocsin.model.policy import Policy
 from tocsin.model.times import Day
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.settings import Folders, Settings, load_settings, settings_text
+from tocsin.web.addresses import caller_of_call
 from tocsin.web.apps.intake import header_problem
 from tocsin.web.problems import Problem
 
@@ -39,6 +41,15 @@ def _read_card(data: bytes) -> None:
     card = parse_card(text)
     assert found is None
     assert parse_card(spell(symbols)) == card
+
+
+def _read_phone_code(data: bytes) -> None:
+    text = text_of(data)
+    digits = parse_phone_code(text)
+    assert check_digit(digits) == "0"
+    assert parse_phone_code(spell_phone_code(digits)) == digits
+    assert len(read_values(text)) == len(digits)
+    assert refused(parse_card, text), "one text is two codes"
 
 
 def _read_settings(data: bytes) -> None:
@@ -100,6 +111,14 @@ def _read_headers(data: bytes) -> None:
     assert problem is None or problem.status in (Problem.WRONG_LENGTH.status, 411, 413, 415)
 
 
+def _read_addresses(data: bytes) -> None:
+    """The first byte is the number of trusted proxies; each line is a header ``X-Forwarded-For``."""
+    lines = [(b"x-forwarded-for", line.strip()) for line in data[1:].split(b"\n")]
+    caller = caller_of_call("127.0.0.1", lines, data[0] % 4 if data else 0)
+    assert caller.own.startswith(caller.network)
+    assert len(caller.own) in (4, 8)
+
+
 def _settings_seeds() -> Iterator[bytes]:
     settings = Settings(region="utopia", origin="tocsin.example/utopia", base_url="http://127.0.0.1:8787")
     yield settings_text(settings).encode()
@@ -134,6 +153,14 @@ TARGETS = (
         _read_card,
         _spellings,
         words=("\u2010".encode(), "\uff10".encode(), "\u0660".encode(), "\u0131".encode(), b"-", b"o", b"u"),
+        most_bytes=300,
+    ),
+    Target(
+        "phone_code",
+        ("tocsin.codes.phone.parse_phone_code", "tocsin.codes.reading.read_values"),
+        _read_phone_code,
+        lambda: (text.encode() for text in vector_texts("phone_code") if len(text) <= 100),
+        words=("\u2010".encode(), "\uff10".encode(), "\u0660".encode(), b"-", b"o", b"u", b"0000"),
         most_bytes=300,
     ),
     Target(
@@ -192,5 +219,19 @@ TARGETS = (
         ],
         words=(b"content-type: application/json\n", b"content-length: ", b"transfer-encoding: ", b"9" * 100),
         most_bytes=16_384,
+    ),
+    Target(
+        "addresses",
+        ("tocsin.web.addresses.caller_of_call",),
+        _read_addresses,
+        lambda: [
+            b"\x02192.0.2.7, 198.51.100.1",
+            b"\x01[2001:db8::1]:4711",
+            b"\x01::ffff:192.0.2.7",
+            b"\x01fe80::1%eth0",
+            b"\x01192.0.2.7:4711\n, ,",
+        ],
+        words=(b"::ffff:", b", ", b"%", b"]:", b"::"),
+        most_bytes=512,
     ),
 )
