@@ -66,7 +66,7 @@ def test_batches_are_listed_with_their_state(run: Run, site: Site, clock: FixedC
     run("revoke", "--batch", "4", "--why", "lost")
     run("revoke", "--serials", "1:0-9", "--why", "lost")
     listed = run("codes", "list", "--json").json
-    assert [(row["batch"], row["provider"], row["cards"], row["kind"], row["state"]) for row in listed] == [
+    assert [(row["batch"], row["provider"], row["codes"], row["kind"], row["state"]) for row in listed] == [
         (1, 1, 100, "card", "active"),
         (2, 1, 2, "card", "dormant"),
         (3, 2, 3, "training", "dormant"),

@@ -23,7 +23,14 @@ def test_it_counts_what_there_is(run: Run, site: Site, clock: FixedClock) -> Non
     run("codes", "issue", "1", "--count", "5")
     run("rollback", "--select", "serials=1:0-0", "--why", "x")
     found = run("status", "--json").json
-    assert found["batches"] == {"dormant": 1, "active": 1, "expired": 0, "cut_off": 0, "cards": 105}
+    assert found["batches"] == {
+        "dormant": 1,
+        "active": 1,
+        "expired": 0,
+        "cut_off": 0,
+        "cards": 105,
+        "live_phone_codes": 0,
+    }
     counts = {name: found["reports"][name] for name in ("total", "standing", "withdrawn", "cut_off")}
     assert counts == {"total": 2, "standing": 0, "withdrawn": 1, "cut_off": 1}
     assert found["providers"] == 1 and found["sequence"] == site.deployment.journal.tip().sequence
@@ -36,7 +43,14 @@ def test_it_tells_the_state_of_batches_and_providers(run: Run, site: Site, clock
     run("provider", "suspend", "1", "--why", "x")
     clock.wait(DAY_SECONDS)
     found = run("status", "--json").json
-    assert found["batches"] == {"dormant": 0, "active": 1, "expired": 1, "cut_off": 1, "cards": 102}
+    assert found["batches"] == {
+        "dormant": 0,
+        "active": 1,
+        "expired": 1,
+        "cut_off": 1,
+        "cards": 102,
+        "live_phone_codes": 0,
+    }
     assert (found["providers"], found["suspended_providers"]) == (1, 1)
     assert "1 active batch, 0 dormant, 1 expired, 1 cut off" in run("status").words
 

@@ -1,12 +1,14 @@
 """Run as a process beside others of a site. Arguments: role, folder, name.
 
 The clock of all of them is the file `clock` in the folder; 0 means that they should end. A collector sends the reports
-of its list, one group after the other, and writes a line for each that was taken; a publisher publishes over and over.
+of its list, one group after the other, and writes a line for each that was taken; a publisher publishes over and over;
+a console issues phone codes, its name being the request ID.
 """
 
 import sys
 from pathlib import Path
 
+import tocsin.cli
 from tests.sites import cards_of, report
 from tocsin.formats.wire import decode_answer
 from tocsin.journal.port import ClaimTaken
@@ -57,6 +59,9 @@ def publish(deployment: Deployment, clock: FileClock) -> None:
 def main(role: str, top: str, name: str) -> None:
     clock = FileClock(Path(top))
     deployment = Deployment(Path(top), clock)
+    if role == "console":
+        words = ("codes", "phone", "1", "--count", "5", "--data", top, "--request-id", name, "--json")
+        sys.exit(tocsin.cli.main(words, clock))
     if role == "collector":
         collect(deployment, clock, name)
     else:

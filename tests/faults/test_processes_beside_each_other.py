@@ -1,5 +1,6 @@
 """Two collectors and two publishers, each a process, over one folder."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,31 @@ def test_two_collectors_and_two_publishers(tmp_path: Path) -> None:
     assert sorted(taken, key=int) == [str(serial) for serial in range(100)], "a card taken twice, or never"
     assert len(versions) == len(set(versions)), "a version was put out twice"
     _check(top, clock.at + 900 * (STEPS + 1))
+
+
+@pytest.mark.faults
+def test_one_request_for_phone_codes_at_four_consoles(tmp_path: Path) -> None:
+    """Case 30: all four tell the same codes, which were issued once; another request's are others."""
+    top = tmp_path / "site"
+    clock = FixedClock()
+    Site(top, clock).deployment.close()
+    set_clock(top, clock.at)
+    consoles = [start("console", top, name) for name in ("ab" * 16,) * 4 + ("cd" * 16,)]
+    told = []
+    for console in consoles:
+        out, err = console.communicate(timeout=120)
+        assert (console.returncode, err) == (0, "")
+        told.append(json.loads(out))
+    *same, other = told
+    assert len({json.dumps(each["codes"]) for each in same}) == 1
+    assert sorted(each["repeated"] for each in same) == [False, True, True, True]
+    assert not {code["code"] for code in same[0]["codes"]} & {code["code"] for code in other["codes"]}
+    deployment = Deployment(top, clock)
+    verify(deployment.journal)
+    performer = deployment.performer()
+    performer.catch_up()
+    assert performer.ledger.phone_codes.alive(clock.at) == performer.ledger.batches[2**18].count == 10
+    deployment.close()
 
 
 def _check(top: Path, at: int) -> None:

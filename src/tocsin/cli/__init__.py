@@ -84,7 +84,7 @@ _SET_UP, _RUN, _TAKE_BACK, _LOOK, _TRY, _OPTIONS = (
 _COMMANDS = (
     (_SET_UP, "init", "founding:init", "Make a new deployment: folder, keys, journal, trust file."),
     (_SET_UP, "provider", "provider:app", "Who may hand out codes: add, suspend, restore, list."),
-    (_SET_UP, "codes", "codes:app", "Cards with one-time codes: issue, activate, list, check."),
+    (_SET_UP, "codes", "codes:app", "One-time codes: issue, activate, phone, list, check."),
     (_SET_UP, "keys", "keys:app", "Keys that sign GAEN files: announce, list, retire."),
     (_RUN, "serve", "serve:serve", "Take reports and publish, until stopped."),
     (_RUN, "status", "status:status", "What there is, what waits, what is out, what is missing."),

@@ -110,13 +110,13 @@ def act(deployment: Deployment, options: ActOptions, why: str, decide: Decide) -
     """
     by = _attribution(options, why)
     rule = _bound(deployment, decide, by)
-    recorded = done_before(deployment, rule, by.claim)
+    recorded = done_before(deployment, rule, by)
     if recorded is None:
         try:
             performer = deployment.performer()
-            return Acted(performer.act(rule), performer.ledger, repeated=False)
+            return Acted(performer.act(rule), performer.ledger, by.request_id, repeated=False)
         except (ClaimTaken, Refused):  # perhaps by the same command, a moment ago and beside this one
-            recorded = done_before(deployment, rule, by.claim)
+            recorded = done_before(deployment, rule, by)
             if recorded is None:
                 raise
     return recorded
@@ -126,7 +126,7 @@ def rehearse(deployment: Deployment, options: ActOptions, why: str, decide: Deci
     """What `act` would record now, and what that would change; or the event that this very act is already."""
     by = _attribution(options, why)
     rule = _bound(deployment, decide, by)
-    recorded = done_before(deployment, rule, by.claim)
+    recorded = done_before(deployment, rule, by)
     if recorded is not None:
         return recorded.event
     performer = deployment.performer()
@@ -135,12 +135,20 @@ def rehearse(deployment: Deployment, options: ActOptions, why: str, decide: Deci
 
 
 def run(terminal: Terminal, options: ActOptions, why: str, decide: Decide, tell: Tell) -> None:
-    """A whole command that is one act: rehearsed or recorded, then told to a person or a program.
+    """A whole command that is one act: rehearsed or recorded, then told to a person or a program. Raises as below."""
+    run_bound(terminal, options, why, lambda deployment: decide, tell)
+
+
+def run_bound(
+    terminal: Terminal, options: ActOptions, why: str, bind: Callable[[Deployment], Decide], tell: Tell
+) -> None:
+    """`run` for a rule that is handed something of the deployment itself.
 
     Raises `Unavailable` with the request ID where the output takes no more: of some acts it is all that there is.
     """
     options = replace(options, request_id=read_request_id(options.request_id).hex())
     with opened(options.data, terminal.clock) as deployment:
+        decide = bind(deployment)
         if options.dry_run:
             _tell_rehearsal(terminal, options, rehearse(deployment, options, why, decide))
             return

@@ -13,6 +13,10 @@ from tocsin.service.figures import DayKeys, IssuingSecret, Quarantine, Versions
 from tocsin.service.key_folder import DAYS_AHEAD
 from tocsin.service.soundness import Bucket, Disk
 
+MANY_PHONE_CODES: Final = 2_000
+"""The peak of a large country: with so many alive a guess hits once in 5·10⁷ times (docs/formats/phone-code.md)."""
+PHONE_CODES: Final = 10**11
+"""Codes there are."""
 SHOWN_NAMES: Final = 3
 """Names of files shown to a person; `--json` has them all."""
 
@@ -68,11 +72,20 @@ def clock_warnings(clock: Clock) -> tuple[str, ...]:
 def secret_warnings(issuing_secrets: tuple[IssuingSecret, ...], now: Instant) -> tuple[str, ...]:
     """Issuing secrets that went before their cards."""
     return tuple(
-        f"The issuing secret issuing-{secret.period} of the key folder is gone, and cards made with it are valid until"
+        f"The issuing secret issuing-{secret.period} of the key folder is gone, and codes made with it are valid until"
         f" {utc(secret.needed_until_at)}: all of them are answered as expired. Restore it from its backup."
         for secret in issuing_secrets
         if not secret.there and now < secret.needed_until_at
     )
+
+
+def phone_code_warnings(live: int) -> Iterator[str]:
+    """So many phone codes alive that guessing becomes worth while."""
+    if live > MANY_PHONE_CODES:
+        yield (
+            f"{live:,} phone codes are alive: one guess in {PHONE_CODES // live:,} would hit. Give out cards where"
+            " people come in person, or make phone_code_life_quarters smaller."
+        )
 
 
 def key_warnings(day_keys: DayKeys, now: Instant) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`tocsin codes`: cards with one-time codes. Codes are derived from the issuing secret; none is stored."""
+"""`tocsin codes`: one-time codes, derived from the issuing secret and stored nowhere; those to read out are apart."""
 
 from typing import Annotated, Final, Literal
 
@@ -33,7 +33,8 @@ MOST_DAYS: Final = 3_660
 """Cards are valid for ten years at most: longer is a slip of the finger."""
 REPORT_TYPES: Final = {"confirmed": ReportType.CONFIRMED, "likely": ReportType.LIKELY}
 
-app = App(name="codes", help="Cards with one-time codes. A batch is a stack of cards for one provider.")
+app = App(name="codes", help="One-time codes: cards in batches, phone codes to read out.")
+app.command("tocsin.cli.phone_codes:phone", name="phone")
 
 
 @app.command
@@ -129,7 +130,8 @@ def list_batches(
 
     cut off: revoked as a whole. expired: its life has ended, whether it was activated or not.
     dormant: its provider does not have it in hand yet. not yet: its life has not begun. active: its
-    codes work. Nobody is told which codes were used.
+    codes work. Nobody is told which codes were used. A batch of phone codes is a provider's day; it
+    ends with the last of them.
 
     Example: tocsin codes list --provider 1
 
@@ -146,9 +148,9 @@ def list_batches(
         terminal.json(rows)
     elif rows:
         terminal.table(
-            ("batch", "provider", "cards", "", "valid until", "state"),
+            ("batch", "provider", "codes", "", "valid until", "state"),
             [
-                (row.batch, row.provider, row.cards, row.kind, utc(row.valid_until_at), row.state.replace("_", " "))
+                (row.batch, row.provider, row.codes, row.kind, utc(row.valid_until_at), row.state.replace("_", " "))
                 for row in rows
             ],
         )
@@ -161,7 +163,7 @@ class BatchRow(Struct, frozen=True):
 
     batch: int
     provider: int
-    cards: int
+    codes: int
     kind: str
     issuing_period: int
     valid_from_at: int
@@ -174,7 +176,7 @@ def _rows(ledger: Ledger, provider: int | None, now: Instant) -> list[BatchRow]:
         BatchRow(
             batch=number,
             provider=batch.provider,
-            cards=batch.count,
+            codes=batch.count,
             kind=CodeKind(batch.code_kind).name.lower(),
             issuing_period=batch.issuing_period,
             valid_from_at=batch.life.valid_from * QUARTER_SECONDS,
@@ -243,7 +245,7 @@ def _tell_issued(deployment: Deployment, acted: Acted) -> Outcome:
             "",
             use,
             "They are stored nowhere else: keep this text as safe as the cards.",
-            *(_warning(use) for use in uses if use.runs_out),
+            *(quota_warning(use, "cards") for use in uses if use.runs_out),
         ),
         fields={"cards": [{"serial": serial, "code": code} for serial, code in enumerate(cards)], "quotas": uses},
     )
@@ -257,9 +259,10 @@ def _quota_uses(deployment: Deployment, acted: Acted, body: BatchIssued) -> list
     return card_quotas(acted.ledger, policy, at).uses(body.who, body.provider)
 
 
-def _warning(use: QuotaUse) -> str:
+def quota_warning(use: QuotaUse, codes: str) -> str:
+    """That a quota runs out; `codes` names what it is of, in the plural."""
     return (
-        f"{use.used:,} of {use.quota:,} cards of today's quota of this {use.whose} are issued; "
+        f"{use.used:,} of {use.quota:,} {codes} of today's quota of this {use.whose} are issued; "
         "for more than that somebody else has to approve (--approved-by)."
     )
 

@@ -31,7 +31,10 @@ def find_state(ledger: Ledger, reading: CodeReading, now: Instant) -> Finding:
     """Of what use a well spelt code is now."""
     batch = ledger.batches.get(reading.batch)
     if batch is None or batch.code_kind != reading.kind or reading.serial >= batch.count or reading.genuine is False:
-        return Finding("good", "unknown", "It is well spelt, but no code of this deployment.")
+        sentence = "It is well spelt, but no code of this deployment."
+        if reading.kind == CodeKind.PHONE:
+            sentence = "It is well spelt, but no phone code that is remembered: wrong, or it ended days ago."
+        return Finding("good", "unknown", sentence)
     if reading.genuine is None:
         return Finding("good", "expired", "The secret of its time is destroyed: it can't be checked, nor used.")
     state, sentence = _use(ledger, batch, reading, now)
@@ -47,7 +50,8 @@ def _use(ledger: Ledger, batch: Batch, reading: CodeReading, now: Instant) -> tu
     state = batch_state(ledger, batch, now, reading.serial, life)
     match state:
         case BatchState.CUT_OFF:
-            return state, "cut off. The provider has other cards, or gets them by `tocsin codes issue`."
+            others = "phone" if batch.code_kind == CodeKind.PHONE else "issue"
+            return state, f"cut off. The provider gets others by `tocsin codes {others} {batch.provider}`."
         case BatchState.EXPIRED:
             return state, f"expired since {utc(life.valid_until * QUARTER_SECONDS)}."
         case BatchState.DORMANT:

@@ -10,6 +10,7 @@ from tocsin.cli.repeating import Acted
 from tocsin.cli.terminal import InTerminal
 from tocsin.ledger.predicates import is_cut_off, is_suspended
 from tocsin.ledger.state import Ledger
+from tocsin.model.code_reading import CodeKind
 from tocsin.model.events import ProviderAdded
 from tocsin.rules.issuance import add_provider
 from tocsin.rules.suspension import restore_provider, suspend_provider
@@ -124,10 +125,13 @@ def list_providers(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: I
     if json:
         terminal.json(rows)
     elif rows:
-        columns = ("provider", "name", "batches", "cards", "")
+        columns = ("provider", "name", "batches", "cards", "phone codes", "")
         terminal.table(
             columns,
-            [(row["provider"], row["name"], row["batches"], row["cards"], _stopped(row)) for row in rows],
+            [
+                (row["provider"], row["name"], row["batches"], row["cards"], row["phone_codes"], _stopped(row))
+                for row in rows
+            ],
         )
     else:
         terminal.say("There are no providers yet: tocsin provider add NAME")
@@ -147,7 +151,8 @@ def _row(ledger: Ledger, number: int) -> dict[str, object]:
         "provider": number,
         "name": ledger.providers[number].name,
         "batches": len(batches),
-        "cards": sum(batch.count for batch in batches),
+        "cards": sum(batch.count for batch in batches if batch.code_kind != CodeKind.PHONE),
+        "phone_codes": sum(batch.count for batch in batches if batch.code_kind == CodeKind.PHONE),
         "suspended": is_suspended(ledger, number),
         "cut_off": is_cut_off(ledger, number),
     }

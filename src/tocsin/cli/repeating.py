@@ -10,29 +10,33 @@ from msgspec import Struct
 from tocsin.journal.content import Opener
 from tocsin.journal.port import event_with
 from tocsin.ledger.state import Ledger
-from tocsin.model.claims import Claim
 from tocsin.model.errors import Refused
 from tocsin.model.events import Body, Event
 from tocsin.model.times import QUARTER_SECONDS, Instant
+from tocsin.rules.attribution import Attribution
 from tocsin.service.deployment import Deployment
 from tocsin.service.follow import Follower
 from tocsin.service.perform import Rule
 
 
 class Acted(Struct, frozen=True, eq=False):
-    """An act that is in the journal, and the ledger right behind it. `repeated`: it was there before."""
+    """An act that is in the journal, and the ledger right behind it. `repeated`: it was there before.
+
+    `request_id`: the 16 bytes of which the journal has only the hash.
+    """
 
     event: Event
     ledger: Ledger
+    request_id: bytes
     repeated: bool
 
 
-def done_before(deployment: Deployment, rule: Rule, request: Claim) -> Acted | None:
+def done_before(deployment: Deployment, rule: Rule, by: Attribution) -> Acted | None:
     """This very act, if it is in the journal under this request ID; None if the ID is not used.
 
     Raises `Refused` if it was used for another act. Cost: the ledger up to that event.
     """
-    stored = event_with(deployment.journal, request)
+    stored = event_with(deployment.journal, by.claim)
     if stored is None:
         return None
     recorded = Opener(deployment.keys).event(stored)
@@ -45,7 +49,7 @@ def done_before(deployment: Deployment, rule: Rule, request: Claim) -> Acted | N
             f" done now: {difference}. Draw an ID anew for each act.",
         )
     follower.fold([recorded])
-    return Acted(recorded, follower.ledger, repeated=True)
+    return Acted(recorded, follower.ledger, by.request_id, repeated=True)
 
 
 def _follower_before(deployment: Deployment, sequence: int) -> Follower:

@@ -11,6 +11,7 @@ from tocsin.cli.attention import (
     disk_warnings,
     key_warnings,
     quarantine_warnings,
+    phone_code_warnings,
     secret_warnings,
     version_warnings,
 )
@@ -102,6 +103,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
     ledger, settings = performer.ledger, deployment.settings
     bucket, disks = look_at_bucket(deployment), look_at_disks(deployment.folders)
     versions = versions_of(bucket.out, ledger, settings.policy.step_seconds, now)
+    batches = batches_of(ledger, now)
     day_keys = day_keys_of(deployment.keys, ledger, now)
     quarantines = quarantines_of(ledger, now, settings.policy.useful_days)
     issuing_secrets = issuing_secrets_of(deployment.keys, ledger)
@@ -113,7 +115,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
         term=deployment.journal.tip().term,
         providers=providers.total,
         suspended_providers=providers.suspended,
-        batches=batches_of(ledger, now),
+        batches=batches,
         reports=reports_of(ledger),
         queue=queue_of(ledger, now, settings.policy.useful_days),
         objections=_objections(ledger),
@@ -128,6 +130,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
             *bucket_warnings(bucket, versions),
             *clock_warnings(deployment.held_clock),
             *secret_warnings(issuing_secrets, now),
+            *phone_code_warnings(batches.live_phone_codes),
             *key_warnings(day_keys, now),
             *quarantine_warnings(quarantines),
             *version_warnings(versions, now, settings.policy),
@@ -146,7 +149,7 @@ def _tell(terminal: Terminal, found: Status, now: Instant) -> None:
                 "codes",
                 f"{counted(batches.active, 'active batch')}, {batches.dormant:,} dormant, {batches.expired:,} expired,"
                 f" {batches.cut_off:,} cut off;"
-                f" {counted(batches.cards, 'card')} in all",
+                f" {counted(batches.cards, 'card')} in all; {counted(batches.live_phone_codes, 'live phone code')}",
             ),
             (
                 "reports",

@@ -9,8 +9,9 @@ from typing import Final
 from msgspec import Struct
 
 from tocsin.codes.card import decode_card, is_card_kind
-from tocsin.codes.reading import GROUP, read_symbols
-from tocsin.codes.symbols import Slip, Swap, WrongSymbol, is_well_spelt, possible_slips, without_slip
+from tocsin.codes.phone import DIGITS, parse_phone_code
+from tocsin.codes.reading import GROUP, read_symbols, read_values
+from tocsin.codes.symbols import SYMBOLS, Slip, Swap, WrongSymbol, is_well_spelt, possible_slips, without_slip
 from tocsin.model.errors import Invalid
 
 _ORDINALS: Final = {1: "1st", 2: "2nd", 3: "3rd"}
@@ -24,7 +25,9 @@ class Hint(Struct, frozen=True):
 
 
 def hint(text: str) -> Hint | None:
-    """What is probably wrong with the card code in `text`; None if it is well spelt, which does not make it genuine.
+    """What is probably wrong with the code in `text`; None if it is well spelt, which does not make it genuine.
+
+    Digits alone, and nearer to the length of a phone code than to a card's, are taken for one.
 
     >>> hint("C123-4567-89AB-CDEF-GH94") is None
     True
@@ -32,6 +35,9 @@ def hint(text: str) -> Hint | None:
     The 7th symbol (the 3rd of group 2) is probably wrong: it may be 6. Compare the code with the card.
     """
     try:
+        if _is_meant_for_the_phone(read_values(text)):
+            parse_phone_code(text)
+            return None
         symbols = read_symbols(text)
         if is_well_spelt(symbols):
             decode_card(symbols)
@@ -41,6 +47,10 @@ def hint(text: str) -> Hint | None:
     # A slip that would leave a code of no known kind can't be all that happened.
     slips = tuple(slip for slip in possible_slips(symbols) if is_card_kind(without_slip(symbols, slip)[0]))
     return Hint(f"{_finding(slips)} Compare the code with the card.", slips)
+
+
+def _is_meant_for_the_phone(values: bytes) -> bool:
+    return len(values) <= (DIGITS + SYMBOLS) // 2 and all(value <= 9 for value in values)
 
 
 def _finding(slips: tuple[Slip, ...]) -> str:

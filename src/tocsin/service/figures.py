@@ -8,6 +8,7 @@ from tocsin.ledger.predicates import BatchState, batch_state, is_suspended, repo
 from tocsin.ledger.queries import count_people, first_day, secrets_needed_until, waiting
 from tocsin.ledger.state import Ledger
 from tocsin.model.events import Target
+from tocsin.model.code_reading import CodeKind
 from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of
 from tocsin.publication.release import Released
 from tocsin.service.follow import lost_days
@@ -22,13 +23,17 @@ class Providers(Struct, frozen=True):
 
 
 class Batches(Struct, frozen=True):
-    """Code batches by their state now, and their cards; a life that has not begun counts as dormant."""
+    """Code batches by their state now, and their codes; a life that has not begun counts as dormant.
+
+    `live_phone_codes`: those that have not ended, used or not: what a guess may hit.
+    """
 
     dormant: int
     active: int
     expired: int
     cut_off: int
     cards: int
+    live_phone_codes: int
 
 
 class Reports(Struct, frozen=True):
@@ -101,7 +106,8 @@ def batches_of(ledger: Ledger, now: Instant) -> Batches:
         active=states[BatchState.ACTIVE],
         expired=states[BatchState.EXPIRED],
         cut_off=states[BatchState.CUT_OFF],
-        cards=sum(batch.count for batch in batches),
+        cards=sum(batch.count for batch in batches if batch.code_kind != CodeKind.PHONE),
+        live_phone_codes=ledger.phone_codes.alive(now),
     )
 
 
