@@ -10,8 +10,8 @@ from tocsin.cli.attention import (
     clock_warnings,
     disk_warnings,
     key_warnings,
-    quarantine_warnings,
     phone_code_warnings,
+    quarantine_warnings,
     secret_warnings,
     version_warnings,
 )

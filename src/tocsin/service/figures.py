@@ -7,8 +7,8 @@ from msgspec import Struct
 from tocsin.ledger.predicates import BatchState, batch_state, is_suspended, reports_under, standing_reports
 from tocsin.ledger.queries import count_people, first_day, secrets_needed_until, waiting
 from tocsin.ledger.state import Ledger
-from tocsin.model.events import Target
 from tocsin.model.code_reading import CodeKind
+from tocsin.model.events import Target
 from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of
 from tocsin.publication.release import Released
 from tocsin.service.follow import lost_days
