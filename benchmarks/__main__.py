@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import appends, fortnight, intake, machine, matching, public_set, story
+from benchmarks import appends, flood, fortnight, intake, machine, matching, public_set, story
 from benchmarks.table import Row, markdown
 
 FOLDER: Final = Path(".bench")
@@ -22,6 +22,7 @@ LARGE_REPORTS: Final = 71_429
 
 MEASUREMENTS: Final[dict[str, Callable[[Path], list[Row]]]] = {
     "intake": intake.measure,
+    "flood": flood.measure,
     "append": appends.measure,
     "public-set": lambda folder: public_set.measure(folder, REPORTS),
     "match": lambda folder: matching.measure(),

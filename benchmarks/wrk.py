@@ -42,9 +42,9 @@ def is_here() -> bool:
     return shutil.which("wrk") is not None
 
 
-def start(url: str, load: Load) -> "subprocess.Popen[str]":
+def start(url: str, load: Load, connections: int = CONNECTIONS) -> "subprocess.Popen[str]":
     """wrk, posting `load` to `url`; `outcome` waits for it, and whoever starts it ends it."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{LONGEST_SECONDS}s", "--timeout", "10s", "-s", str(SCRIPT)]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{LONGEST_SECONDS}s", "--timeout", "10s", "-s", str(SCRIPT)]
     arguments = [f"{url}/v1/reports", "--", str(load.bodies), str(load.count), load.verdict]
     return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
 

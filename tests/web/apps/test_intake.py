@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ import pytest
 from starlette.datastructures import Headers
 
 from tests.sites import FixedClock, Site, drawn, guess, report
+from tests.vectors import make
 from tests.web.stubs import AwayCollector, BuggyCollector, FullCollector, served
 from tests.web.wire import Reply, Wire, ask, call_bytes, request_bytes
 from tocsin.client.calls import decoy_call, make_report, track_call, withdraw_call
-from tocsin.formats.wire import REQUEST_BYTES, decode_answer
-from tocsin.model.calls import SentKey, Verdict
+from tocsin.formats.wire import REQUEST_BYTES, decode_answer, encode_answer
+from tocsin.model.calls import Answer, SentKey, Verdict
 from tocsin.model.errors import Unavailable
 from tocsin.model.times import INTERVALS_PER_DAY, Instant, day_of
 from tocsin.service.deployment import Deployment
@@ -249,6 +251,8 @@ def test_no_payload_comes_back_or_is_evaluated(standing_port: int, payload: str)
         request_bytes("POST", "/v1/reports", GOOD | {"Content-Encoding": header_safe}),
         request_bytes("GET", "/v1/head/").replace(b"tocsin.example", header_safe.encode()),
         request_bytes("MARKER", "/v1/head"),
+        request_bytes("GET", "/v1/head/", {header_safe: "x"}),
+        request_bytes("GET", "/v1/head/", {f"tocsin-marker-{re.sub(r'[^!-9;-~]', '', payload)}": "x"}),
     ]
     for request in requests:
         reply = ask(standing_port, request)
@@ -287,23 +291,38 @@ def test_each_field_absent_null_empty_and_of_a_wrong_type(standing_port: int) ->
                     assert decode_answer(reply.body).verdict is not Verdict.TAKEN
 
 
-def test_strange_json_is_malformed(standing_port: int) -> None:  # case 57, T-D6
-    texts = [
-        '{"act":"decoy"} x',
-        '{"act":"decoy","act":"report"}',
-        '{"act":NaN}',
-        '{"act":' + "[" * 4000,
-        '{"onset_day":' + "9" * 4000 + ',"act":"decoy"}',
-        '\ufeff{"act":"decoy"}',
-        '{"act":"\\ud800"}',
-        "null",
-        '"decoy"',
-        "1e999",
+def no_calls() -> list[bytes]:
+    """Bodies of the right length that hold no call: the vectors, one cut at each byte, and what is deep or long."""
+    vectors = json.loads(make.path_of("call").read_text(encoding="ascii"))["calls"]["bad"]
+    starts = [
+        bytes.fromhex(case["start_hex"]) if "start_hex" in case else case["start"].encode()
+        for case in vectors
+        if "length" not in case
     ]
-    with Wire(standing_port) as wire:
-        for body in [padded(text) for text in texts] + ['{"act":"decoy"}'.encode("utf-16").ljust(REQUEST_BYTES)]:
+    whole = json.dumps(FULL_CALLS[0]).encode()
+    starts += [whole[:end] for end in range(len(whole))]
+    for field in ("act", "onset_day", "keys", "anything"):
+        before = b'{"act":"report","%s":' % field.encode()
+        starts += [before + token * 800 for token in (b"[", b'{"a":', b"[[],", b'"', b"9", b"-", b"1e")]
+        starts += [
+            before + number + b"}" for number in (b"9" * 4000, b"1e999999999", b"-0", b"0." + b"0" * 3000 + b"1")
+        ]
+    starts += [b"[" * REQUEST_BYTES, b"{" * REQUEST_BYTES, b'"' * REQUEST_BYTES, b"\\u0000", bytes(REQUEST_BYTES)]
+    return [start.ljust(REQUEST_BYTES) for start in starts]
+
+
+def test_whatever_is_no_call_is_answered_by_the_same_bytes(site: Site, port: int) -> None:  # case 57, T-D6
+    before, bodies = site.deployment.journal.tip().sequence, no_calls()
+    assert len(bodies) > 500 and {len(body) for body in bodies} == {REQUEST_BYTES}
+    forms = set()
+    with Wire(port) as wire:
+        for body in bodies:
             wire.send(call_bytes(body))
-            assert decode_answer(wire.reply().body).verdict in {Verdict.MALFORMED, Verdict.UNSUPPORTED}, body[:40]
+            reply = wire.reply()
+            assert reply.body == encode_answer(Answer(Verdict.MALFORMED)), body.rstrip()[:200]
+            forms.add(str(form(reply)))
+    assert len(forms) == 1
+    assert site.deployment.journal.tip().sequence == before
 
 
 # --- nothing is written down -----------------------------------------------------------------------------------------
