@@ -17,7 +17,7 @@ MUTANT ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long test-kills mutants fuzz check fix vectors demo run bench lock ci clean
+.PHONY: help dev test test-long test-kills mutants fuzz check fix vectors demo sandbox run bench lock ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -85,6 +85,9 @@ vectors: .venv/.dev-ready ## write the test vectors again and show what changed
 
 demo: .venv/.run-ready ## code, report, publication and match, in a minute
 	$(BIN)/tocsin demo $(addprefix --export ,$(wildcard ../shared/data/gaen/cwa-android-keys-2020-05-31.zip))
+
+sandbox: .venv/.run-ready ## a server for app developers on 127.0.0.1:8788, with every error on demand
+	$(BIN)/tocsin sandbox
 
 run: .venv/.run-ready ## a server of your own on 127.0.0.1:8787, in the folder my-deployment
 	@test -e my-deployment || $(BIN)/tocsin init my-deployment --region utopia --origin tocsin.example/utopia \

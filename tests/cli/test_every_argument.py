@@ -14,7 +14,7 @@ from cyclopts.argument import Argument
 from tests.cli.conftest import Done, Run
 from tests.cli.tree import Command, commands
 from tests.sites import Site
-from tocsin.cli import serve
+from tocsin.cli import sandbox, serve
 from tocsin.cli.demo_stage import Stage
 from tocsin.cli.phone import Phone
 from tocsin.client.schedule import Schedule
@@ -106,6 +106,7 @@ def everything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(serve, "running_server", not_begun)
     monkeypatch.setattr(Stage, "set", not_begun)
+    monkeypatch.setattr(sandbox, "running_sandbox", not_begun)
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)

@@ -99,6 +99,7 @@ _COMMANDS = (
     (_LOOK, "export", "export:app", "Look into GAEN export files: inspect."),
     (_TRY, "client", "client:app", "What a phone does: report, track, withdraw, decoy, sync, match."),
     (_TRY, "demo", "demo:main", "The whole way, once, in a minute, with made-up data."),
+    (_TRY, "sandbox", "sandbox:main", "A server to develop an app against, with every error on demand."),
 )
 """Group, name, where it is, what it does: so that `tocsin --help` imports none of them."""
 

@@ -76,7 +76,7 @@ def serve(
             log = _log(log_format or settings.operations.log_format, terminal)
             listen = settings.host if host is None else host, settings.port if port is None else port
             asked = settings.operations if operations is None else _operations(settings.operations, operations)
-            with faults_told(log), _stop_signals() as stopped:
+            with faults_told(log), stop_signals() as stopped:
                 _run(deployment, listen, asked, log, stopped)
         log.say("stopped", "Stopped.")
     except TocsinError as error:
@@ -213,7 +213,7 @@ class _Troubles:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
+def stop_signals() -> Iterator[threading.Event]:
     """An event that SIGINT and SIGTERM set, instead of ending the process in the middle of something."""
     stopped = threading.Event()
 
