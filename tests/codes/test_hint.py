@@ -33,6 +33,7 @@ def as_vector(slip: Slip) -> dict[str, object]:
 def test_a_well_spelt_code_has_no_hint_in_any_spelling() -> None:
     assert hint(CODE) is None
     assert hint(CODE.lower().replace("-", " ").replace("1", "l")) is None
+    assert hint("5724-0000-0000") is hint("5 7 2 4 O O O O O O O O") is None
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,11 @@ def test_all_swaps_that_fit_are_named() -> None:
         ("0" * 20, "begins with C or T"),
         ("\u0661" * 20, "another script"),
         ("0" * 10_000, "too long"),
+        ("", "these are 0"),
+        ("5724-5724-572", "has 12 digits; these are 11"),
+        ("1" * 16, "has 12 digits; these are 16"),
+        ("1" * 17, "has 20 symbols; these are 17"),
+        ("5724-0000-0001", "have the code read out again"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_one_sentence(text: str, part: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import NOON, Story, day_key
+from tests.builders import NOON, Story, day_key, hashes_of
 from tocsin.ledger.queries import first_day, live_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.calls import Verdict
@@ -17,6 +17,7 @@ from tocsin.publication.plan import plan
 from tocsin.rules import corrections, issuance, suspension
 from tocsin.rules.corrections import Selection
 from tocsin.rules.issuance import BatchRequest
+from tocsin.rules.phone_issuance import PhoneCodesRequest, issue_phone_codes
 from tocsin.rules.preview import Effect, effect
 
 NAMES = "pqrs"
@@ -84,10 +85,14 @@ def test_acts_that_touch_no_report() -> None:
     story = Story(AT_ONCE)
     batch = story.batch()
     story.report("a", [day_key("p")], story.card(batch, 0))
+    story.phone_codes()
     before = _state(story.ledger)
     drafts = [
         issuance.add_provider(story.ledger, "another", story.by()),
         issuance.issue_batch(story.ledger, BatchRequest(1, 5, 1), story.policy, NOON, story.by()),
+        issue_phone_codes(
+            story.ledger, PhoneCodesRequest(1, 5, 1), hashes_of(bytes(16)), story.policy, NOON, story.by()
+        ),
         suspension.suspend_provider(story.ledger, 1, story.by()),
         corrections.pause(story.ledger, story.by()),
         corrections.revoke(story.ledger, Target(batch=batch), None, NOON, story.by()),  # from now on

@@ -1,14 +1,18 @@
 """Codes with the secrets at hand: phone codes are found by their keyed hash, whatever else is in the ledger."""
 
+import hmac
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.sites import FixedClock, Site, drawn, report
 from tocsin.codes.phone import check_digit, make_phone_code, parse_phone_code, spell_phone_code
 from tocsin.formats.wire import decode_answer
+from tocsin.ledger.phone_codes import PhoneCodes
 from tocsin.model.calls import Verdict
 from tocsin.model.code_reading import CodeKind, CodeReading, Life
 from tocsin.model.errors import Unavailable
@@ -79,6 +83,32 @@ def test_without_the_secret_nothing_is_made_and_nothing_found(site: Site) -> Non
     assert read(site, code) == CodeReading(CodeKind.PHONE, 0, 0, genuine=False)
     with pytest.raises(Unavailable, match="issuing-1"):
         phone_hashes(site.deployment.keys, 1, bytes(16))
+
+
+def test_a_guess_and_a_code_cost_the_same_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it is alive, has ended or was never issued: as many MACs, and as many look-ups."""
+    ended = site.phone_codes("yesterday")
+    site.clock.wait(86_400)
+    alive = site.phone_codes("today")
+    work: list[str] = []
+    for module, name in ((hmac, "digest"), (PhoneCodes, "find")):
+        monkeypatch.setattr(module, name, _noting(work, name, getattr(module, name)))
+
+    def work_for(digits: str) -> list[str]:
+        work.clear()
+        read(site, digits)
+        return work.copy()
+
+    guess = make_phone_code(bytes(32), bytes(16), 0, 0)
+    assert work_for(alive[0]) == work_for(ended[0]) == work_for(guess) != []
+
+
+def _noting(work: list[str], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*given: Any) -> Any:
+        work.append(name)
+        return call(*given)
+
+    return noted
 
 
 def test_no_code_is_like_another_in_sight(site: Site) -> None:

@@ -59,7 +59,7 @@ def report(
     Parameters
     ----------
     code
-        The code, as it stands on the card.
+        The code, as it stands on the card or was read out.
     keys
         A JSON list of keys: key_data (base64url), rolling_start_interval_number, rolling_period.
         Unless given, random keys are made.

@@ -50,7 +50,7 @@ def hint(text: str) -> Hint | None:
 
 
 def _is_meant_for_the_phone(values: bytes) -> bool:
-    return len(values) <= (DIGITS + SYMBOLS) // 2 and all(value <= 9 for value in values)
+    return 0 < len(values) <= (DIGITS + SYMBOLS) // 2 and all(value <= 9 for value in values)
 
 
 def _finding(slips: tuple[Slip, ...]) -> str:
