@@ -17,7 +17,7 @@ MUTANT ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long test-kills mutants fuzz check fix vectors demo sandbox run bench lock ci clean
+.PHONY: help dev test test-long test-kills test-planted mutants fuzz check fix vectors demo sandbox run bench lock ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -57,6 +57,11 @@ test-long: .venv/.dev-ready ## run all tests, slow ones too, with many more exam
 KILLS ?= 200
 test-kills: .venv/.dev-ready ## kill -9 a server, publishers and commands 200 times, in some minutes
 	folder=$$(mktemp -d) && $(BIN)/python -m tests.faults.kills $$folder/run $(KILLS) $(SEED) && rm -r $$folder
+
+# REQUESTS: how many; SEED: as above.
+REQUESTS ?= 10000
+test-planted: .venv/.dev-ready ## send 10,000 hostile requests with planted values, and look for each of them everywhere
+	folder=$$(mktemp -d) && $(BIN)/python -m tests.faults.planted $$folder/run $(REQUESTS) $(SEED) && rm -r $$folder
 
 mutants: .venv/.dev-ready ## change the code of one room, ROOM=rules, in many small ways, and see that a test fails
 	TOCSIN_HYPOTHESIS=mutants $(BIN)/python -m tests.mutate $(ROOM) $(MUTANT)

@@ -1,5 +1,6 @@
 """`tocsin serve` as a process."""
 
+import json
 import re
 import signal
 import subprocess
@@ -70,3 +71,38 @@ def test_an_address_that_is_none_is_one_sentence(tmp_path: Path, capsys: pytest.
     assert main(["serve", "--host", host, "--port", "0", "--data", str(data)]) == 1
     said = capsys.readouterr()
     assert said.out == "" and said.err.count("\n") == 1 and "can't be listened on" in said.err
+
+
+def test_what_keeps_it_from_starting_is_one_json_line_too(site: Site, run: Run, clock: FixedClock) -> None:
+    clock.at += 30 * 86_400
+    done = run("serve", "--port", "0", "--log-format", "json")
+    line = json.loads(done.out)
+    assert (done.code, done.err, done.out.count("\n")) == (1, "", 1)
+    assert (line["event"], line["code"]) == ("failed", "unavailable") and "--today DATE" in line["sentence"]
+
+
+def test_the_settings_say_how_it_writes(site: Site, run: Run, clock: FixedClock) -> None:
+    settings = site.deployment.folders.settings
+    settings.write_text(settings.read_text() + '\n[operations]\nlog_format = "json"\n', encoding="utf-8")
+    clock.at += 30 * 86_400
+    assert json.loads(run("serve", "--port", "0").out)["event"] == "failed"
+    assert run("serve", "--port", "0", "--log-format", "text").out == ""
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:9787", "nonsense"])
+def test_operators_figures_are_for_this_machine(site: Site, run: Run, listen: str) -> None:
+    done = run("serve", "--port", "0", "--operations", listen)
+    assert (done.code, done.out) == (1, "") and "--operations: listen" in done.err
+
+
+def test_a_fault_of_any_command_is_told_by_its_place(tmp_path: Path) -> None:
+    code = (
+        "import sys, tocsin.cli as cli, tocsin.__main__ as entry\n"
+        "sys.argv = ['tocsin', 'status']\n"
+        "cli._run = lambda terminal, words: {}['find-me']\n"
+        "entry.run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("tocsin: a fault in tocsin itself (KeyError at tocsin/cli/__init__.py:")
+    assert "find-me" not in done.stderr and done.stderr.count("\n") == 1

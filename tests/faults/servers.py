@@ -34,11 +34,17 @@ def until(what: str, holds: Callable[..., object]) -> None:
 class Server:
     """A server on a free port. What it says goes into two files of the new folder `said`."""
 
-    def __init__(self, said: Path, command: Sequence[str]) -> None:
+    def __init__(self, said: Path, command: Sequence[str], cwd: Path = ROOT) -> None:
         said.mkdir()
         self._out, self._err = said / "out", said / "err"
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen([sys.executable, "-m", *command], cwd=ROOT, stdout=out, stderr=err)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", *command],
+                cwd=cwd,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=out,
+                stderr=err,
+            )
         weakref.finalize(self, _end, self.process)  # also where a test fails
 
     @classmethod
