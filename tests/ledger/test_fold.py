@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from tocsin.model.events import (
     Erased,
     Event,
     Move,
+    PhoneCodesIssued,
     ProviderRestored,
     ProviderSuspended,
     Published,
@@ -122,6 +124,24 @@ def published(version: int, entering: Sequence[Move] = (), leaving: Sequence[Mov
     )
 
 
+def phone_codes(**changes: Any) -> PhoneCodesIssued:
+    """Two codes more in the batch of the story, which has three."""
+    body = PhoneCodesIssued(
+        batch=2**18,
+        provider=1,
+        issuing_period=1,
+        first_serial=3,
+        valid_from=0,
+        valid_until=1,
+        report_type=1,
+        attempts=(0, 0),
+        hashes=(encode(bytes(16)), encode(b"1" * 16)),
+        who="Ada",
+        why="a test",
+    )
+    return replace(body, **changes)
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -138,6 +158,11 @@ def published(version: int, entering: Sequence[Move] = (), leaving: Sequence[Mov
         published(3),
         published(5),
         published(0),
+        phone_codes(first_serial=2),
+        phone_codes(first_serial=4),
+        phone_codes(batch=2**18 + 1),
+        phone_codes(attempts=(0,)),
+        phone_codes(hashes=("AA", "AA")),
     ],
     ids=lambda body: f"{type(body).__name__} {body}"[:40],
 )
