@@ -55,7 +55,7 @@ class Wire:
         while b"\r\n\r\n" not in self._unread:
             self._more()
         raw_head, self._unread = self._unread.split(b"\r\n\r\n", 1)
-        length = re.search(rb"(?m)^content-length: (\d+)\r?$", raw_head)
+        length = re.search(rb"(?mi)^content-length: (\d+)\r?$", raw_head)
         assert length, raw_head
         wanted = 0 if to_head else int(length[1])
         while len(self._unread) < wanted:
