@@ -12,6 +12,7 @@ from tocsin.model.base64url import decode, encode
 from tocsin.model.calls import (
     Answer,
     Call,
+    ContinueCall,
     ContinueId,
     ReportCall,
     SentKey,
@@ -31,8 +32,9 @@ from tocsin.rules import corrections, issuance
 from tocsin.rules.allowance import UNLIMITED, Allowance
 from tocsin.rules.attribution import Attribution, attribution
 from tocsin.rules.corrections import Selection
-from tocsin.rules.intake import Judgement, judge
+from tocsin.rules.intake import judge
 from tocsin.rules.issuance import BatchRequest
+from tocsin.rules.judgement import Judgement
 from tocsin.rules.phone_issuance import HashOf, PhoneCodesRequest, issue_phone_codes
 
 NOON = Instant(day_start(20_000) + 12 * 3600)
@@ -81,7 +83,7 @@ class Story:
         self.now = now
         self.ledger = Ledger()
         self.events: list[Event] = []
-        self.claims: set[Claim] = set()
+        self.claims: dict[Claim, int] = {}
         self._numbers = itertools.count(1)
         self.append(Draft(Founded("utopia", encode(secret("deployment")))))
 
@@ -89,10 +91,10 @@ class Story:
 
     def append(self, draft: Draft) -> int:
         """Numbers and folds `draft`; returns its sequence."""
-        if not self.claims.isdisjoint(draft.claims):
+        if not self.claims.keys().isdisjoint(draft.claims):
             raise ClaimTaken
-        self.claims.update(draft.claims)
         sequence = len(self.events) + 1
+        self.claims.update(dict.fromkeys(draft.claims, sequence))
         event = Event(sequence, floor_quarter(self.now), draft.body, secret(f"event {sequence}"), draft.content)
         self.events.append(event)
         fold(self.ledger, [event])
@@ -177,7 +179,7 @@ class Story:
     ) -> Judgement:
         """What the rules say to a call now; nothing is appended."""
         received_at = floor_quarter(self.now)
-        return judge(self.ledger, call, code, self.claims.__contains__, self.policy, received_at, holds, allowance)
+        return judge(self.ledger, call, code, self.claims.get, self.policy, received_at, holds, allowance)
 
     def send(self, call: Call, code: CodeReading = NO_CODE) -> Answer:
         """The answer to a call; what it leads to is appended."""
@@ -189,6 +191,13 @@ class Story:
     def report(self, name: str, keys: Sequence[SentKey], code: CodeReading) -> int:
         """The sequence of a report that is taken, sent by the phone `name`."""
         answer = self.send(report_call(name, keys), code)
+        assert answer.verdict is Verdict.TAKEN, answer
+        return len(self.events)
+
+    def go_on(self, name: str, keys: Sequence[SentKey] = (), code: CodeReading | None = None, links: int = 0) -> int:
+        """The sequence of what the phone `name` reports after its report and `links` continuations, which is taken."""
+        call = continue_call(name, keys, None if code is None else "C…", links)
+        answer = self.send(call, NO_CODE if code is None else code)
         assert answer.verdict is Verdict.TAKEN, answer
         return len(self.events)
 
@@ -207,6 +216,18 @@ def report_call(
     """The report of the phone `name`. Its code's text does not matter here: a reading of it goes along."""
     continue_id = ContinueId(labelled_hash("continue", secret(f"{name}, continued")))
     return ReportCall(tracking_id(name), continue_id, tuple(keys), code, onset_day)
+
+
+def continue_call(
+    name: str, keys: Sequence[SentKey] = (), code: str | None = None, links: int = 0, **days: int
+) -> ContinueCall:
+    """What the phone `name` sends after its report and `links` continuations; `days`: ``onset_day``, ``test_day``."""
+    following = ContinueId(labelled_hash("continue", _continuation_secret(name, links + 1)))
+    return ContinueCall(_continuation_secret(name, links), following, tuple(keys), code, **days)
+
+
+def _continuation_secret(name: str, links: int) -> bytes:
+    return secret(f"{name}, continued" + f", {links}" * bool(links))
 
 
 def with_continue_id_of(call: ReportCall, other: ReportCall) -> ReportCall:

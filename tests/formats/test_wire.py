@@ -18,6 +18,7 @@ from tocsin.formats import wire
 from tocsin.model.calls import (
     Answer,
     Call,
+    ContinueCall,
     ContinueId,
     DecoyCall,
     KeyVerdict,
@@ -48,15 +49,16 @@ def body_of(case: dict[str, Any], length: int) -> bytes:
 def call_of(fields: dict[str, Any]) -> Call:
     """The call that a vector expects."""
     act = fields["act"]
-    if act == "report":
+    if act in ("report", "continue"):
         keys = tuple(
             SentKey(bytes.fromhex(k["key_data"]), k["rolling_start_interval_number"], k["rolling_period"])
             for k in fields["keys"]
         )
-        tracking_id, continue_id = bytes.fromhex(fields["tracking_id"]), bytes.fromhex(fields["continue_id"])
-        return ReportCall(
-            TrackingId(tracking_id), ContinueId(continue_id), keys, fields.get("code"), fields.get("onset_day")
-        )
+        following = ContinueId(bytes.fromhex(fields["continue_id"]))
+        said = (following, keys, fields.get("code"), fields.get("onset_day"), fields.get("test_day"))
+        if act == "continue":
+            return ContinueCall(bytes.fromhex(fields["continuation_secret"]), *said)
+        return ReportCall(TrackingId(bytes.fromhex(fields["tracking_id"])), *said)
     if act == "track":
         return TrackCall(TrackingId(bytes.fromhex(fields["tracking_id"])))
     if act == "withdraw":

@@ -505,7 +505,7 @@ def test_the_published_attributes_make_no_pattern() -> None:
     """Case 35: with the default policy the onset is left out and the risk is the same for all."""
     story = story_of()
     judgement = story.judge(
-        report_call("a", keys_of("a", 9), onset_day=day_of(NOON) - 4), story.card(1, 0), holds=[0] * 30
+        report_call("a", keys_of("a", 9), onset_day=day_of(NOON) - 7), story.card(1, 0), holds=[0] * 30
     )
     assert judgement.draft is not None
     story.append(judgement.draft)

@@ -546,3 +546,27 @@ def test_keys_are_judged_by_the_day_of_receipt_at_every_hour() -> None:
         keys = [key("edge", oldest, 144), key("beyond", oldest - 144, 144)]
         answer = story.send(report_call("phone", keys), story.card(story.batch(), 0))
         assert answer.keys == (KeyVerdict.TAKEN, KeyVerdict.TOO_OLD)
+
+
+# --- what the days of onset and test are for -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "days", [{"onset_day": TODAY - 3}, {"test_day": TODAY - 3}, {"onset_day": TODAY - 3, "test_day": 0}]
+)
+def test_days_trim_and_are_not_kept(days: dict[str, int]) -> None:  # K11, K8
+    story = Story()
+    keys = [day_key(f"{n}", n) for n in range(4, 7)]
+    call = replace(report_call("phone", keys), **days)
+    judgement = story.judge(call, story.card(story.batch(), 0))
+    assert [verdict.value for verdict in judgement.answer.keys] == ["taken", "taken", "too_old"]
+    assert judgement.draft is not None and judgement.draft.content is not None
+    assert set(judgement.draft.content.keys["record"]["days_since_onset"].tolist()) == {NO_ONSET}
+    assert story.send(replace(call, keys=tuple(keys[2:])), story.card(1, 0)).verdict is Verdict.NO_KEY_LEFT
+
+
+def test_an_onset_that_can_not_be_is_not_published_either() -> None:  # K8
+    story = Story(Policy(publish_onset=True))
+    judgement = story.judge(replace(report_call("phone", [GOOD]), onset_day=TODAY + 2), story.card(story.batch(), 0))
+    assert judgement.draft is not None and judgement.draft.content is not None
+    assert judgement.draft.content.keys["record"]["days_since_onset"].tolist() == [NO_ONSET]

@@ -126,7 +126,7 @@ def test_the_kind_of_a_batch(story: Story, kind: int, good: bool) -> None:  # I6
     assert (_issue(story, code_kind=kind) != "code_kind_refused") is good
 
 
-@pytest.mark.parametrize(("report_type", "good"), [(0, False), (1, True), (2, True), (3, False), (5, False)])
+@pytest.mark.parametrize(("report_type", "good"), [(0, False), (1, True), (2, True), (3, False), (4, False), (5, True)])
 def test_the_report_type_of_a_batch(story: Story, report_type: int, good: bool) -> None:  # I7
     assert (_issue(story, report_type=report_type) != "report_type_refused") is good
 

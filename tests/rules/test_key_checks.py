@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from tests.builders import NOON, day_key, key
 from tocsin.model.calls import KeyVerdict, SentKey
 from tocsin.model.keys import NO_ONSET
+from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, Instant, day_of
-from tocsin.rules.key_checks import days_since_onset, hold_backs, key_verdict, overlap
+from tocsin.rules.key_checks import days_since_onset, first_contagious_day, hold_backs, key_verdict, overlap, plausible
 
 TODAY = day_of(NOON)
 MIDNIGHT = TODAY * INTERVALS_PER_DAY
@@ -109,7 +110,7 @@ def test_a_start_need_not_be_at_midnight() -> None:
     assert _verdict(key("a", START + 77, 144)) == "taken"
 
 
-# --- keys together ---------------------------------------------------------------------------------------------------
+# --- keys together -------------------------------------------------------------------------------------------------
 
 
 def _overlap(*spans: tuple[int, int]) -> bool:
@@ -163,7 +164,7 @@ def test_nothing_overflows() -> None:  # case 15
     assert overlap([key("a", far, 144), key("b", far - 1, 144)])
 
 
-# --- onset and hold-back ---------------------------------------------------------------------------------------------
+# --- onset and hold-back -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,50 @@ def test_the_onset_counts_from_the_day_of_the_start() -> None:  # K8
     assert days_since_onset(key("a", MIDNIGHT - 1, 144), TODAY - 1) == 0
     assert days_since_onset(key("a", MIDNIGHT - 1, 144), None) == NO_ONSET
     assert days_since_onset(key("a", 2**32 - 1, 144), -(2**31)) == NO_ONSET
+
+
+# --- the first contagious day ----------------------------------------------------------------------------------------
+
+DAYS = st.integers(-2, 2)
+
+
+@given(onset=DAYS, test=DAYS, before_onset=st.integers(0, 3), before_test=st.integers(0, 3))
+def test_the_onset_goes_before_the_test(onset: int, test: int, before_onset: int, before_test: int) -> None:  # K11
+    policy = Policy(contagious_days_before_onset=before_onset, contagious_days_before_test=before_test)
+    onset, test = TODAY - 5 + onset, TODAY - 5 + test
+    assert first_contagious_day(onset, test, NOON, policy) == onset - before_onset
+    assert first_contagious_day(onset, None, NOON, policy) == onset - before_onset
+    assert first_contagious_day(None, test, NOON, policy) == test - before_test
+    assert first_contagious_day(None, None, NOON, policy) is None
+
+
+@pytest.mark.parametrize(("days_ago", "counts"), [(29, False), (28, True), (0, True), (-1, True), (-2, False)])
+def test_a_day_that_can_not_be_is_as_if_it_were_not_sent(days_ago: int, counts: bool) -> None:  # K11, K8
+    """GAEN's 28 days back (its publish, `onset`), and tomorrow, for where the phone is it may be that already."""
+    day = TODAY - days_ago
+    assert plausible(day, NOON) == (day if counts else None)
+    assert first_contagious_day(day, None, NOON, Policy()) == (day - 2 if counts else None)
+    assert first_contagious_day(day, TODAY, NOON, Policy()) == (day - 2 if counts else TODAY - 2)
+    assert first_contagious_day(None, day, NOON, Policy()) == (day - 2 if counts else None)
+
+
+@given(st.integers(1 - 2**31, 2**31 - 1), st.integers(1 - 2**31, 2**31 - 1))
+def test_no_day_is_too_far_for_the_sum(onset: int, test: int) -> None:  # K11
+    since = first_contagious_day(onset, test, NOON, Policy())
+    assert since is None or TODAY - 30 <= since <= TODAY - 1
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(-1, "too_old"), (0, "taken"), (1, "taken")])
+def test_the_edge_of_the_first_contagious_day(off: int, verdict: str) -> None:  # K11
+    """The day of a key is that of its last interval: a key that reaches into the first day is of it."""
+    since = TODAY - 4
+    assert key_verdict(day_key("any", 4 - off), NOON, 14, since).value == verdict
+    reaching = key("any", since * INTERVALS_PER_DAY - 100, 100 + off)
+    assert key_verdict(reaching, NOON, 14, since).value == ("taken" if off == 1 else "too_old")
+
+
+def test_the_window_of_useful_days_holds_beside_it() -> None:  # K3, K11
+    assert key_verdict(day_key("any", 15), NOON, 14, TODAY - 20).value == "too_old"
 
 
 def test_hold_backs_follow_the_order_of_instants() -> None:  # K10

@@ -17,6 +17,7 @@ from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.times import floor_quarter
 from tocsin.rules import intake
+from tocsin.rules.judgement import Judgement
 from tocsin.service import collect
 from tocsin.service.collect import MAX_GROUP, MAX_WAITING, Collector
 from tocsin.service.perform import Arrival, Performer
@@ -246,7 +247,7 @@ def test_a_poisonous_call_does_not_shut_out_its_neighbours(tmp_path: Path, monke
     site = Site(tmp_path / "site", FixedClock())
     judge = intake.judge
 
-    def fragile(ledger: Ledger, call: Any, *rest: Any) -> intake.Judgement:
+    def fragile(ledger: Ledger, call: Any, *rest: Any) -> Judgement:
         if getattr(call, "tracking_id", None) == tracking_id(drawn("phone 2 w")):
             raise ZeroDivisionError
         return judge(ledger, call, *rest)

@@ -35,6 +35,7 @@ from tocsin.model.times import (
 )
 from tocsin.rules import corrections, intake
 from tocsin.rules.issuance import BatchRequest, add_provider, issue_batch
+from tocsin.rules.judgement import Judgement
 from tocsin.rules.suspension import restore_provider, suspend_provider
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.perform import Arrival, Performer
@@ -221,7 +222,7 @@ def test_a_call_that_breaks_a_rule_stores_nothing_of_its_group(
     judge = intake.judge
     poison = call(site, "poison", 1)
 
-    def fragile(ledger: Ledger, call: Any, *rest: Any) -> intake.Judgement:
+    def fragile(ledger: Ledger, call: Any, *rest: Any) -> Judgement:
         if getattr(call, "tracking_id", None) == tracking_id(drawn("poison w")):
             raise ZeroDivisionError
         return judge(ledger, call, *rest)

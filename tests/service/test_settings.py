@@ -98,6 +98,10 @@ NUMBERS = {
     "phone_code_life_quarters": (["1", "16"], ["0", "17"]),
     "surge_factor": (["1", "50"], ["0", "-1"]),
     "surge_window_seconds": (["900", "86400"], ["0", "899"]),
+    "self_report_keys": (["1", "30"], ["0", "31"]),
+    "continuation_days": (["0", "14"], ["-1", "15"]),
+    "contagious_days_before_onset": (["0", "14"], ["-1", "15"]),
+    "contagious_days_before_test": (["0", "14"], ["-1", "15"]),
     "gaen_notice_days": (["1", "366"], ["0", "-1", "367"]),
 }
 

@@ -55,13 +55,29 @@ REPORT: Fields = {
     "onset_day": 18_402,
     "keys": [key(1), key(2, 2_650_144, 100)],
 }
+CONTINUE: Fields = {
+    "act": "continue",
+    "continuation_secret": text_of(id_of("continuation")),
+    "continue_id": text_of(id_of("continue 2")),
+    "code": "C123-4567-89AB-CDEF-GH94",
+    "onset_day": 18_402,
+    "test_day": 18_404,
+    "keys": [key(3, 2_650_244, 44)],
+}
 LONGEST: Fields = REPORT | {"keys": [key(i, 2_650_000 + 144 * i) for i in range(30)]}
 EVERY_FIELD: Fields = REPORT | {
     "act": "decoy",
+    "test_day": 18_404,
     "withdrawal_secret": text_of(id_of("withdrawal")),
     "continuation_secret": text_of(id_of("continuation")),
 }
-BY_ACT: dict[str, Fields] = {"report": REPORT, "track": TRACK, "withdraw": WITHDRAW, "decoy": EVERY_FIELD}
+BY_ACT: dict[str, Fields] = {
+    "report": REPORT,
+    "continue": CONTINUE,
+    "track": TRACK,
+    "withdraw": WITHDRAW,
+    "decoy": EVERY_FIELD,
+}
 
 
 def compact(fields: Fields) -> str:
@@ -74,13 +90,16 @@ def without(fields: Fields, *names: str) -> Fields:
 
 def sent(fields: Fields, kind: int, batch: int, serial: int) -> str:
     """The digest of ``docs/formats/call.md``, spelled out."""
-    message = b"\x0etocsin/v1/sent" + struct.pack(">BIH", kind, batch, serial)
+    test_day = fields.get("test_day")
+    message = b"\x0etocsin/v1/sent" if test_day is None else b"\x15tocsin/v1/sent-tested"
+    message += struct.pack(">BIH", kind, batch, serial)
     message += base64.urlsafe_b64decode(fields["continue_id"] + "=")
     message += struct.pack(">iB", fields.get("onset_day", -(2**31)), len(fields["keys"]))
     for sent_key in fields["keys"]:
         data = base64.urlsafe_b64decode(sent_key["key_data"] + "==")
         numbers = struct.pack(">II", sent_key["rolling_start_interval_number"], sent_key["rolling_period"])
         message += struct.pack(">H", len(data)) + data + numbers
+    message += b"" if test_day is None else struct.pack(">i", test_day)
     return hashlib.sha256(message).hexdigest()
 
 
@@ -106,7 +125,11 @@ def good_calls() -> list[Fields]:
         ("withdraw", compact(WITHDRAW)),
         ("decoy", compact({"act": "decoy"})),
         ("decoy with every field", compact(EVERY_FIELD)),
-        ("continue", compact(EVERY_FIELD | {"act": "continue"})),
+        ("report with a day of a test", compact(REPORT | {"test_day": 2**31 - 1})),
+        ("continue", compact(CONTINUE)),
+        ("continue without keys", compact(CONTINUE | {"keys": []})),
+        ("continue without a code and without days", compact(without(CONTINUE, "code", "onset_day", "test_day"))),
+        ("continue with 30 keys", compact(CONTINUE | {"keys": LONGEST["keys"]})),
         ("an act that is not known", compact({"act": "Report"})),
         ("an empty act", compact({"act": ""})),
         ("exactly 4,096 bytes", compact(REPORT | {"code": "x" * (4096 - len(compact(REPORT | {"code": ""})))})),
@@ -116,7 +139,7 @@ def good_calls() -> list[Fields]:
 
 def expected(fields: Fields) -> Fields:
     """A decoy and an unsupported act say nothing; byte strings are in hexadecimal."""
-    if fields["act"] not in ("report", "track", "withdraw"):
+    if fields["act"] not in ("report", "continue", "track", "withdraw"):
         return {"act": "decoy" if fields["act"] == "decoy" else "unsupported"}
     call = dict(fields)
     for name in BYTE_FIELDS:
@@ -190,15 +213,15 @@ def bad_fields() -> list[Fields]:
     cases: list[tuple[str, Fields]] = []
     for act, fields in BY_ACT.items():
         for name, value in fields.items():
-            needed = act != "decoy" and name not in ("code", "onset_day")
+            needed = act != "decoy" and name not in ("code", "onset_day", "test_day")
             cases += [(f"{act}: {name} absent", without(fields, name))] if needed or name == "act" else []
             wrong: list[Any] = [None, True, 1.5, {}, [1]] + ([[], 5] if isinstance(value, str) else ["", "5"])
             cases += [(f"{act}: {name} is {json.dumps(w)}", fields | {name: w}) for w in wrong]
             cases += [(f"{act}: {name} empty", fields | {name: ""})] if name in BYTE_FIELDS else []
         cases.append((f"{act}: unknown field", fields | {"tan": "x"}))
         cases.append((f"{act}: name in capitals", fields | {"Code": "x"}))
-    for act in ("report", "track", "withdraw"):
-        foreign = [name for name in EVERY_FIELD if name not in BY_ACT[act]]
+    for act in ("report", "continue", "track", "withdraw"):
+        foreign = [name for name in EVERY_FIELD if name not in BY_ACT[act] and (act, name) != ("report", "test_day")]
         cases += [(f"{act}: has no {name}", BY_ACT[act] | {name: EVERY_FIELD[name]}) for name in foreign]
     nulls: list[Any] = [None, [], 1.5]
     for name in REPORT["keys"][0]:
@@ -229,8 +252,9 @@ def bad_values() -> list[tuple[str, Fields]]:
         for number in (-1, 2**32, 2**64, 2**200):
             cases.append((f"{name} {number}", REPORT | {"keys": [key(1) | {name: number}]}))
     cases += [(f"onset_day {number}", REPORT | {"onset_day": number}) for number in (2**31, -(2**31), -(2**70))]
-    cases.append(("unsupported act, malformed field", {"act": "continue", "tracking_id": "AA"}))
-    cases.append(("unsupported act, unknown field", {"act": "continue", "x": 1}))
+    cases += [(f"test_day {number}", CONTINUE | {"test_day": number}) for number in (2**31, -(2**31), -(2**70))]
+    cases.append(("unsupported act, malformed field", {"act": "dance", "tracking_id": "AA"}))
+    cases.append(("unsupported act, unknown field", {"act": "dance", "x": 1}))
     return cases
 
 
@@ -268,6 +292,8 @@ def digests() -> list[Fields]:
         ("no keys", REPORT | {"keys": []}, (12, 2**18 - 1, 2047)),
         ("30 keys", LONGEST, (22, 2**18, 65535)),
         ("keys in another order", REPORT | {"keys": REPORT["keys"][::-1]}, (12, 4711, 42)),
+        ("continue, with a day of a test", CONTINUE, (12, 4711, 43)),
+        ("the day of a test, no onset", without(REPORT, "onset_day") | {"test_day": -1}, (12, 4711, 42)),
         (
             "odd keys",
             REPORT | {"onset_day": -1, "keys": [key(1, 2**32 - 1, 2**32 - 1, 0), key(2, 0, 0, 32)]},

@@ -31,7 +31,11 @@ ISSUING_PERIOD: Final = 1
 """The only issuing period that a deployment of this version has."""
 MOST_DAYS: Final = 3_660
 """Cards are valid for ten years at most: longer is a slip of the finger."""
-REPORT_TYPES: Final = {"confirmed": ReportType.CONFIRMED, "likely": ReportType.LIKELY}
+REPORT_TYPES: Final = {
+    "confirmed": ReportType.CONFIRMED,
+    "likely": ReportType.LIKELY,
+    "negative": ReportType.REVOKED,
+}
 
 app = App(name="codes", help="One-time codes: cards in batches, phone codes to read out.")
 app.command("tocsin.cli.phone_codes:phone", name="phone")
@@ -44,7 +48,7 @@ def issue(
     *,
     count: Annotated[int, NUMBER],
     valid_days: Annotated[int | None, NUMBER, Parameter(validator=Number(gte=1, lte=MOST_DAYS))] = None,
-    report_type: Literal["confirmed", "likely"] = "confirmed",
+    report_type: Literal["confirmed", "likely", "negative"] = "confirmed",
     training: bool = False,
     why: Why = "routine",
     options: ActOptions = DEFAULT_OPTIONS,
@@ -68,7 +72,8 @@ def issue(
     valid_days
         How many days they are valid from now. Unless given: the policy's card_life_quarters.
     report_type
-        What a report made with them is: confirmed by a test, or likely.
+        What a report made with them is: confirmed by a test, or likely. Negative: they take back
+        a likely or self-reported one that its owner continues with them.
     training
         For practice: codes that begin with T and that no server takes.
     """

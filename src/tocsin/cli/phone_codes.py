@@ -30,7 +30,7 @@ def phone(
     valid_quarters: Annotated[
         int | None, NUMBER, Parameter(validator=Number(gte=1, lte=MOST_PHONE_CODE_QUARTERS))
     ] = None,
-    report_type: Literal["confirmed", "likely"] = "confirmed",
+    report_type: Literal["confirmed", "likely", "negative"] = "confirmed",
     why: Why = "routine",
     options: ActOptions = DEFAULT_OPTIONS,
     terminal: InTerminal,

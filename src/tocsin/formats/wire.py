@@ -17,6 +17,7 @@ from tocsin.model.calls import (
     ID_BYTES,
     Answer,
     Call,
+    ContinueCall,
     DecoyCall,
     KeyVerdict,
     ReportCall,
@@ -53,7 +54,7 @@ _Bytes32 = Annotated[
     ),
 ]
 _U32 = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-_OnsetDay = Annotated[int, Meta(ge=1 - 2**31, le=2**31 - 1, description="UTC days since 1970.")]
+_Day = Annotated[int, Meta(ge=1 - 2**31, le=2**31 - 1, description="UTC days since 1970.")]
 
 
 class DiagnosisKey(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +74,8 @@ class CallObject(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=
     continue_id: _Bytes32 | UnsetType = UNSET
     withdrawal_secret: _Bytes32 | UnsetType = UNSET
     continuation_secret: _Bytes32 | UnsetType = UNSET
-    onset_day: _OnsetDay | UnsetType = UNSET
+    onset_day: _Day | UnsetType = UNSET
+    test_day: _Day | UnsetType = UNSET
     keys: tuple[DiagnosisKey, ...] | UnsetType = UNSET
 
 
@@ -84,8 +86,13 @@ class AnswerObject(Struct, frozen=True, forbid_unknown_fields=True):
     keys: tuple[KeyVerdict, ...]
 
 
-_Strict = type[ReportCall] | type[TrackCall] | type[WithdrawCall]
-_STRICT_ACTS: Final[dict[str, _Strict]] = {"report": ReportCall, "track": TrackCall, "withdraw": WithdrawCall}
+_Strict = type[ReportCall] | type[ContinueCall] | type[TrackCall] | type[WithdrawCall]
+_STRICT_ACTS: Final[dict[str, _Strict]] = {
+    "report": ReportCall,
+    "continue": ContinueCall,
+    "track": TrackCall,
+    "withdraw": WithdrawCall,
+}
 """The acts whose fields are those of their type: one without a default is needed, one that is not there is refused."""
 _DECOY: Final = "decoy"
 _VERDICTS_WITH_KEYS: Final = frozenset({Verdict.TAKEN, Verdict.NO_KEY_LEFT})
@@ -110,7 +117,7 @@ def decode_call(body: bytes) -> Call:
     return call_type(**sent)
 
 
-def encode_call(call: ReportCall | TrackCall | WithdrawCall | DecoyCall) -> bytes:
+def encode_call(call: ReportCall | ContinueCall | TrackCall | WithdrawCall | DecoyCall) -> bytes:
     """The 4,096 bytes that a client posts. Raises `Invalid` if `call` does not fit (30 keys do) or is no Unicode text.
 
     >>> encode_call(DecoyCall()).rstrip()

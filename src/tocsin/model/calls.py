@@ -27,13 +27,28 @@ class SentKey(Struct, frozen=True):
 
 
 class ReportCall(Struct, frozen=True):
-    """``act`` = report. `onset_day` in UTC days; `code` as it was typed, None where there is none."""
+    """``act`` = report. `onset_day`, `test_day` in UTC days; `code` as it was typed, None where there is none."""
 
     tracking_id: TrackingId
     continue_id: ContinueId
     keys: tuple[SentKey, ...]
     code: str | None = None
     onset_day: int | None = None
+    test_day: int | None = None
+
+
+class ContinueCall(Struct, frozen=True):
+    """``act`` = continue: more of a report, opened by the 32-byte secret behind its newest continue ID.
+
+    `continue_id` is the next one. `keys` may be empty where a code is sent.
+    """
+
+    continuation_secret: bytes
+    continue_id: ContinueId
+    keys: tuple[SentKey, ...]
+    code: str | None = None
+    onset_day: int | None = None
+    test_day: int | None = None
 
 
 class TrackCall(Struct, frozen=True):
@@ -53,10 +68,10 @@ class DecoyCall(Struct, frozen=True):
 
 
 class UnsupportedCall(Struct, frozen=True):
-    """An act that this server does not know, or does not serve yet (``continue``)."""
+    """An act that this server does not know."""
 
 
-Call = ReportCall | TrackCall | WithdrawCall | DecoyCall | UnsupportedCall
+Call = ReportCall | ContinueCall | TrackCall | WithdrawCall | DecoyCall | UnsupportedCall
 
 
 class Verdict(StrEnum):

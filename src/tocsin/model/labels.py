@@ -24,6 +24,7 @@ LABELS: Final = frozenset(
         "phone-code",
         "phone-hash",
         "sent",
+        "sent-tested",
         "set",
         "source",
         "source-network",

@@ -29,6 +29,13 @@ _LEAST: Final = {
     "surge_factor": 1,
 }
 
+_SPANS: Final = {
+    "self_report_keys": (1, 30),
+    "continuation_days": (0, MOST_USEFUL_DAYS),
+    "contagious_days_before_onset": (0, MOST_USEFUL_DAYS),
+    "contagious_days_before_test": (0, MOST_USEFUL_DAYS),
+}
+
 _RATES: Final = (
     "guesses_per_source",
     "first_guesses_per_network",
@@ -85,6 +92,15 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """A head older than this is stale: phones refuse it and keep what they have."""
     self_reports: bool = False
     """Whether reports without a code are taken."""
+    self_report_keys: int = 15
+    """Most keys of a person for whom no code vouches: those of the days that a phone keeps, and of today."""
+    continuation_days: int = 2
+    """UTC days after that of the first report in which it can be continued: the key of that day is there on the next
+    one, and a phone may be off for a day."""
+    contagious_days_before_onset: int = 2
+    """UTC days before the onset of symptoms from which keys are taken."""
+    contagious_days_before_test: int = 2
+    """UTC days before the test from which keys are taken, of people without symptoms."""
     publish_onset: bool = False
     """Whether `days_since_onset` is published. It puts one person's onset date on every key of theirs: off."""
     maximum_batch_cards: int = 2048
@@ -149,6 +165,9 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"gaen_notice_days must be from 1 to {MOST_NOTICE_DAYS}")
         if not 1 <= self.maximum_batch_cards <= 2048:
             raise ValueError("maximum_batch_cards must be from 1 to 2048")
+        for name, (least, most) in _SPANS.items():
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"{name} must be from {least} to {most}")
         for name in _RATES:
             _check_rate(name, getattr(self, name))
         if not 1 <= len(self.gaen_signature_infos) <= 10:

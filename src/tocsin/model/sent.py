@@ -1,16 +1,16 @@
-"""The digest of a report as it was sent: it tells a repeated call from another one with the same tracking ID."""
+"""The digest of a report as it was sent: it tells a repeated call from another one with the same ID."""
 
 import struct
 from typing import Final
 
-from tocsin.model.calls import ReportCall
+from tocsin.model.calls import ContinueCall, ReportCall
 from tocsin.model.labels import labelled_hash
 
 NO_ONSET_DAY: Final = -(2**31)
 """Stands for an absent `onset_day` in the digest; no call can carry it (``docs/formats/call.md``)."""
 
 
-def sent_digest(call: ReportCall, kind: int, batch: int, serial: int) -> bytes:
+def sent_digest(call: ReportCall | ContinueCall, kind: int, batch: int, serial: int) -> bytes:
     """32 bytes over the decoded fields of `call`, so that its spelling in JSON does not matter.
 
     `kind`, `batch` and `serial` are those of its code: all 0 where none was sent or what was sent does not parse.
@@ -28,4 +28,6 @@ def sent_digest(call: ReportCall, kind: int, batch: int, serial: int) -> bytes:
             key.key_data,
             struct.pack(">II", key.rolling_start_interval_number, key.rolling_period),
         )
-    return labelled_hash("sent", b"".join(parts))
+    if call.test_day is None:
+        return labelled_hash("sent", b"".join(parts))
+    return labelled_hash("sent-tested", b"".join([*parts, struct.pack(">i", call.test_day)]))

@@ -88,7 +88,7 @@ def check_not_cut_off(ledger: Ledger, provider: int) -> None:
 
 def check_report_type(report_type: int) -> None:
     """`Refused` if no code stands for such a report."""
-    if report_type not in (ReportType.CONFIRMED, ReportType.LIKELY):  # I7
+    if report_type not in (ReportType.CONFIRMED, ReportType.LIKELY, ReportType.REVOKED):  # I7
         raise Refused("report_type_refused", "Codes stand for confirmed or likely reports.")
 
 

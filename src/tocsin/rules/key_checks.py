@@ -1,4 +1,4 @@
-"""What is asked of the keys of a report: each by itself, then all that are left together (rows K1–K10).
+"""What is asked of the keys of a report: each by itself, then all that are left together (rows K1–K11).
 
 All arithmetic is Python's, on numbers up to 2³²−1: nothing overflows.
 """
@@ -9,24 +9,52 @@ from typing import Final
 
 from tocsin.model.calls import KeyVerdict, SentKey
 from tocsin.model.keys import KEY_BYTES, MAX_ONSET_DISTANCE, MAX_PERIOD, NO_ONSET, unheld_release
+from tocsin.model.policy import Policy
 from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of
 
 MAX_SAME_START: Final = 3
 """Most keys with one start (google/exposure-notifications-server, ``docs/tek_validation.md``)."""
 
 
-def key_verdict(key: SentKey, received_at: Instant, useful_days: int) -> KeyVerdict:
-    """What is said of `key` by itself, received in the quarter-hour that begins at `received_at`."""
+_OLDEST_ONSET_DAYS: Final = 28
+"""An onset further back is not believed (google/exposure-notifications-server, on publishing)."""
+
+
+def key_verdict(key: SentKey, received_at: Instant, useful_days: int, since: int | None = None) -> KeyVerdict:
+    """What is said of `key` by itself, received in the quarter-hour that begins at `received_at`.
+
+    `since`: the first UTC day on which its owner may have infected somebody, where that is known.
+    """
     start, period = key.rolling_start_interval_number, key.rolling_period
     if len(key.key_data) != KEY_BYTES:  # K1
         return KeyVerdict.BAD_LENGTH
     if not 1 <= period <= MAX_PERIOD:  # K2
         return KeyVerdict.BAD_PERIOD
-    if (start + period - 1) // INTERVALS_PER_DAY < day_of(received_at) - useful_days:  # K3
+    day = (start + period - 1) // INTERVALS_PER_DAY
+    if day < day_of(received_at) - useful_days or (since is not None and day < since):  # K3, K11
         return KeyVerdict.TOO_OLD
     if start * INTERVAL_SECONDS >= received_at + QUARTER_SECONDS:  # K4
         return KeyVerdict.FUTURE
     return KeyVerdict.TAKEN
+
+
+def plausible(day: int | None, received_at: Instant) -> int | None:
+    """The day of an onset or a test as a phone named it; None for one that can't be, which is as if it were not sent.
+
+    GAEN's window, and a day more ahead: it may be tomorrow already where the phone is.
+    """
+    today = day_of(received_at)
+    return day if day is not None and today - _OLDEST_ONSET_DAYS <= day <= today + 1 else None
+
+
+def first_contagious_day(
+    onset_day: int | None, test_day: int | None, received_at: Instant, policy: Policy
+) -> int | None:
+    """The first UTC day on which this person may have infected somebody, by their onset, else by their test (K11)."""
+    onset_day, test_day = plausible(onset_day, received_at), plausible(test_day, received_at)
+    if onset_day is not None:
+        return onset_day - policy.contagious_days_before_onset
+    return None if test_day is None else test_day - policy.contagious_days_before_test
 
 
 def overlap(keys: Iterable[SentKey]) -> bool:

@@ -18,7 +18,7 @@ from tocsin.journal.encoding import NewEvent
 from tocsin.journal.port import Group, Journal
 from tocsin.ledger.state import Ledger
 from tocsin.model import base64url
-from tocsin.model.calls import Answer, ReportCall, Verdict
+from tocsin.model.calls import Answer, ContinueCall, ReportCall, Verdict
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.events import Draft, Event, HasKeys
 from tocsin.model.keys import MAX_KEYS
@@ -154,8 +154,8 @@ class Performer:
         judgement = intake.judge(
             self.ledger,
             call,
-            read_code(call.code if isinstance(call, ReportCall) else None, self.ledger, self._keys),
-            lambda claim: group.claimed(claim) is not None,
+            read_code(call.code if isinstance(call, ReportCall | ContinueCall) else None, self.ledger, self._keys),
+            group.claimed,
             self._policy,
             arrival.received_at,
             (secrets.randbelow(self._policy.hold_back_quarters + 1) for _ in range(MAX_KEYS)),

@@ -68,7 +68,7 @@ def every_kind_of_call(site: Site) -> list[tuple[bytes, Verdict]]:
         (report("gil", too_late, 3, now).body, Verdict.OVER_ALLOWANCE),
         (report("gil", cards[3], 3, now).body, Verdict.TAKEN),
         (decoy_call(), Verdict.NOTED),
-        (padded('{"act":"continue"}'), Verdict.UNSUPPORTED),
+        (padded('{"act":"continue"}'), Verdict.MALFORMED),
         (padded('{"act":"dance"}'), Verdict.UNSUPPORTED),
         (padded('{"act":"report"}'), Verdict.MALFORMED),
         (padded('{"act":"decoy"'), Verdict.MALFORMED),
@@ -274,7 +274,14 @@ FULL_CALLS: list[dict[str, Any]] = [
     {"act": "track", "tracking_id": "A" * 43},
     {"act": "withdraw", "withdrawal_secret": "A" * 43},
     {"act": "decoy", "code": "x"},
-    {"act": "continue", "continuation_secret": "A" * 43},
+    {
+        "act": "continue",
+        "continuation_secret": "A" * 43,
+        "continue_id": "A" * 43,
+        "code": "C123-4567-89AB-CDEF-GH94",
+        "test_day": 20_499,
+        "keys": [],
+    },
 ]
 
 

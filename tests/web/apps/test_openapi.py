@@ -55,7 +55,7 @@ def test_real_calls_and_answers_are_as_the_schemas_say(site: Site, port: int, do
         track_call(drawn("ada w")),
         withdraw_call(drawn("ada w")),
         decoy_call(),
-        b'{"act":"continue"}'.ljust(REQUEST_BYTES),
+        b'{"act":"dance"}'.ljust(REQUEST_BYTES),
     ]:
         schema(document, "Call").validate(json.loads(body))
         reply = ask(port, call_bytes(body))
