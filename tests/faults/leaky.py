@@ -7,6 +7,7 @@ message. A file `leak` in the folder makes it log them, as a careless developer 
 
 import asyncio
 import logging
+import sqlite3
 import sys
 import threading
 import warnings
@@ -18,7 +19,7 @@ from starlette.datastructures import Headers
 from tests.faults.site_process import FileClock
 from tocsin import cli
 from tocsin.__main__ import run
-from tocsin.model.errors import Unavailable
+from tocsin.journal.sqlite import SqliteGroup
 from tocsin.service import serve
 from tocsin.service.perform import Arrival, Performer
 from tocsin.web.apps import intake
@@ -39,6 +40,10 @@ class _Stubborn:
 
 def _raise(text: str) -> None:
     raise RuntimeError(text)
+
+
+def _disk_error(text: str) -> None:
+    raise sqlite3.OperationalError(text)
 
 
 def _foreign(text: str) -> None:
@@ -64,14 +69,15 @@ WAYS: dict[str, Callable[[str], object]] = {
     "warning": lambda text: warnings.warn(text, stacklevel=1),
     "library": _foreign,
 }
-"""How a request can fail. In the group: by its body, see `GROUP_FAILS`."""
+"""How a request can fail; and by its body, which fails its group, or the disk when the group is to be stored."""
 GROUP_FAILS = b'"act":"decoy","fail":'
 GROUP_AWAY = b'"act":"decoy","away":'
 
 
 def sew_in(top: Path) -> None:
     """Puts the faults where requests come through."""
-    header_problem, answer = intake.header_problem, Performer.answer
+    header_problem, answer, move_tip = intake.header_problem, Performer.answer, SqliteGroup.move_tip
+    disk = threading.local()
 
     def failing_header_problem(headers: Headers) -> Problem | None:
         if (way := headers.get("x-fail")) is not None:
@@ -85,12 +91,18 @@ def sew_in(top: Path) -> None:
         for arrival in arrivals:
             if arrival.body.startswith(b"{" + GROUP_FAILS):
                 raise RuntimeError(arrival.body.decode())
-            if arrival.body.startswith(b"{" + GROUP_AWAY):
-                raise Unavailable("the disk of a test failed")
+        away = next((arrival.body for arrival in arrivals if arrival.body.startswith(b"{" + GROUP_AWAY)), None)
+        disk.fails_with = None if away is None else away.decode()
         return answer(performer, arrivals)
+
+    def failing_move_tip(group: SqliteGroup) -> None:
+        if (text := getattr(disk, "fails_with", None)) is not None:
+            group._ask(lambda connection: _disk_error(text))  # with everything appended, before it is committed
+        move_tip(group)
 
     intake.header_problem = failing_header_problem
     Performer.answer = failing_answer  # type: ignore[method-assign,assignment]
+    SqliteGroup.move_tip = failing_move_tip  # type: ignore[method-assign,assignment]
 
 
 if __name__ == "__main__":

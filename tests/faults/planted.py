@@ -30,6 +30,7 @@ from tests.sites import PROMPT, FixedClock, Site, by, cards_of
 from tests.web.wire import Wire
 from tocsin.client.calls import continue_id, make_report, track_call, tracking_id, withdraw_call
 from tocsin.formats.wire import REQUEST_BYTES
+from tocsin.model import base64url
 from tocsin.model.calls import SentKey
 from tocsin.model.times import INTERVALS_PER_DAY, QUARTER_SECONDS, day_of
 from tocsin.rules.issuance import BatchRequest, activate_batch, issue_batch
@@ -122,7 +123,7 @@ class Run:
 
     def body(self) -> bytes:
         """A body of one of many kinds."""
-        kind = self.chance.randrange(10)
+        kind = self.chance.randrange(12)
         if kind <= 2 and self.cards:
             with self._lock:
                 code = self.cards.pop()
@@ -138,6 +139,13 @@ class Run:
         if kind == 7:
             fails = self.chance.choice((GROUP_FAILS, GROUP_AWAY))
             return (b"{" + fails + json.dumps(self.word("group")).encode() + b"}").ljust(REQUEST_BYTES)
+        if kind == 10:  # a phone code, guessed
+            digits = "".join(secrets.choice("0123456789") for _ in range(12))
+            return self.report(f"{digits[:4]}-{digits[4:8]}-{digits[8:]}")
+        if kind == 11:
+            secret = self.plant("secret", secrets.token_bytes(32))
+            fields = {"act": "continue", "continuation_secret": base64url.encode(secret), "keys": []}
+            return json.dumps(fields).encode().ljust(REQUEST_BYTES)
         if kind == 8:
             fields = {self.word("name"): self.word("value"), "act": self.word("act"), "code": self.word("code")}
             return json.dumps(fields).encode().ljust(REQUEST_BYTES)

@@ -1,5 +1,6 @@
 """Metrics: when a figure comes out, that no line comes from outside, and that page, alerts and table agree."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tocsin.model.times import QUARTER_SECONDS, Instant, day_of
 from tocsin.service import figures
 from tocsin.service.held_back import CROWD, HeldBack
 from tocsin.service.small_numbers import LEAST, in_tens
-from tocsin.service.telemetry import METRICS, Kind, Telemetry
+from tocsin.service.telemetry import METRICS, Kind, Telemetry, in_whole_tens
 from tocsin.service.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +68,21 @@ def test_times_of_calls_come_out_by_the_ten() -> None:
     found = scraped(telemetry, MORNING)
     assert found[count] == 10 and found["tocsin_call_seconds_sum", ""] == pytest.approx(0.75)
     assert found["tocsin_call_seconds_bucket", "0.05"] == 9 and found["tocsin_call_seconds_bucket", "0.5"] == 10
+
+
+def test_the_servers_own_probes_are_no_crowd() -> None:
+    """Else a call among nine probes, whose number is known, would be seen to within two minutes."""
+    telemetry = Telemetry()
+    telemetry.call_answered(0.05, MORNING)
+    for _ in range(3 * CROWD):
+        telemetry.group_durable([Verdict.NOTED], 0.01, MORNING)
+    found = scraped(telemetry, MORNING)
+    assert found["tocsin_group_calls_count", ""] == found["tocsin_call_seconds_count", ""] == 0
+    assert scraped(telemetry, LATER)["tocsin_group_calls_count", ""] == 3 * CROWD
+
+
+def test_a_lone_call_that_waits_is_not_seen() -> None:
+    assert [in_whole_tens(count)[""] for count in (0, 1, 9, 10, 4095)] == [0, 0, 0, 10, 4090]
 
 
 def test_the_labels_are_the_closed_list_of_verdicts() -> None:
@@ -168,14 +184,29 @@ def test_every_metric_stands_on_the_page_with_kind_label_and_when_it_is_seen() -
     ]
 
 
+def _named(text: str) -> set[str]:
+    """The metrics' lines that queries in `text` name."""
+    return set(re.findall(r"\btocsin_[a-z_]+", text))
+
+
+def _lines() -> set[str]:
+    """The names of all lines of a scrape."""
+    parts = ("bucket", "count", "sum")
+    plain = {metric.name for metric in METRICS if metric.kind is not Kind.HISTOGRAM}
+    return plain | {f"{metric.name}_{part}" for metric in METRICS if metric.kind is Kind.HISTOGRAM for part in parts}
+
+
+def test_the_dashboard_names_metrics_that_exist() -> None:
+    dashboard = json.loads((ROOT / "deploy" / "grafana" / "tocsin.json").read_text(encoding="utf-8"))
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    assert len(queries) > 15 and set.union(*map(_named, queries)) <= _lines()
+
+
 def test_alerts_name_metrics_that_exist_and_rows_of_the_page() -> None:
     rules = (ROOT / "deploy" / "prometheus" / "tocsin.rules.yml").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "operating" / "watching.md").read_text(encoding="utf-8")
-    known = {metric.name for metric in METRICS if metric.kind is not Kind.HISTOGRAM} | {
-        f"{metric.name}_{part}" for metric in METRICS if metric.kind is Kind.HISTOGRAM for part in ("bucket", "count")
-    }
-    named = set(re.findall(r"\btocsin_[a-z_]+", rules))
-    assert named and named <= known
+    assert _named(rules) and _named(rules) <= _lines()
     assert re.findall(r"alert: (\w+)", rules) == re.findall(r"^\| `(Tocsin\w+)`", page, re.MULTILINE)
     for target in re.findall(r'runbook: "([^"]+)"', rules):
         file, _, anchor = target.partition("#")

@@ -48,7 +48,7 @@ class Collector:
         self._performer = performer
         self._trouble = Trouble(told_trouble, TROUBLE_SECONDS)
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
-        self.telemetry.watch(metric.CALLS_WAITING, lambda: {"": self._waiting.qsize()})
+        self.telemetry.watch(metric.CALLS_WAITING, lambda: metric.in_whole_tens(self._waiting.qsize()))
         self._thread = threading.Thread(target=self._run, name="collector", daemon=True)
 
     def start(self) -> None:

@@ -85,8 +85,10 @@ GROUP_SECONDS: Final = Metric(
 PROBLEMS: Final = Metric(
     "tocsin_problems_total", Kind.COUNTER, Seen.LIVE, "Requests answered with a problem, by its code.", "code"
 )
-CALLS_WAITING: Final = Metric("tocsin_calls_waiting", Kind.GAUGE, Seen.LIVE, "Calls that wait for the next group.")
-CONNECTIONS: Final = Metric("tocsin_connections", Kind.GAUGE, Seen.LIVE, "Open connections of apps.")
+CALLS_WAITING: Final = Metric(
+    "tocsin_calls_waiting", Kind.GAUGE, Seen.LIVE, "Calls that wait for the next group, in whole tens."
+)
+CONNECTIONS: Final = Metric("tocsin_connections", Kind.GAUGE, Seen.LIVE, "Open connections of apps, in whole tens.")
 TROUBLE: Final = Metric(
     "tocsin_trouble", Kind.GAUGE, Seen.LIVE, "1 while this part of the server says what is in its way.", "part"
 )
@@ -163,12 +165,15 @@ class Telemetry:
         self._live: dict[Metric, Callable[[], Values]] = {}
 
     def group_durable(self, verdicts: Sequence[Verdict], seconds: float, now: Instant) -> None:
-        """A group of calls has these verdicts and took so long."""
+        """A group of calls has these verdicts and took so long.
+
+        It comes out with the crowd of the calls that apps made: the server's own probes hide nobody.
+        """
         quarter = floor_quarter(now)
         with self._lock:
             self._verdicts.add(Counter(str(verdict) for verdict in verdicts), len(verdicts), quarter)
             counts = _observed(GROUP_CALLS, len(verdicts)) + _observed(GROUP_SECONDS, seconds)
-            self._timings.add(counts, len(verdicts), quarter)
+            self._timings.add(counts, 0, quarter)
 
     def call_answered(self, seconds: float, now: Instant) -> None:
         """An answer left so long after its call's last byte."""
@@ -210,6 +215,11 @@ class Telemetry:
             for metric in METRICS
             if metric.kind is Kind.HISTOGRAM or metric in told
         ]
+
+
+def in_whole_tens(count: int) -> Values:
+    """A number seen at once, without the few that one call makes on a quiet night."""
+    return {"": count // CROWD * CROWD}
 
 
 def _read(read: Callable[[], Values]) -> Values:

@@ -74,7 +74,7 @@ class WebServer:
     def told(self, telemetry: Telemetry) -> None:
         """Tells `telemetry` of connections, and of the problems sent to those that never reach the application."""
         self._server.server_state = State(telemetry.problem_sent)
-        telemetry.watch(metric.CONNECTIONS, lambda: {"": len(self._server.server_state.connections)})
+        telemetry.watch(metric.CONNECTIONS, lambda: metric.in_whole_tens(len(self._server.server_state.connections)))
 
     def start(self) -> None:
         """Serves from now on. Raises `Unavailable` if the server does not come up."""
