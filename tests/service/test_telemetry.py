@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -214,7 +216,15 @@ def test_alerts_name_metrics_that_exist_and_rows_of_the_page() -> None:
         assert not anchor or anchor in {heading.lower().replace(" ", "-") for heading in headings}, target
 
 
-def test_label_values_that_alerts_name_exist(tmp_path: Path) -> None:
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not on the path")
+def test_alerts_fire_on_a_bad_day_and_are_silent_on_a_good_one() -> None:
+    folder = ROOT / "deploy" / "prometheus"
+    for words in (["check", "rules", "tocsin.rules.yml"], ["test", "rules", "tocsin.test.yml"]):
+        done = subprocess.run(["promtool", *words], cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_label_values_that_alerts_name_exist() -> None:
     rules = (ROOT / "deploy" / "prometheus" / "tocsin.rules.yml").read_text(encoding="utf-8")
     bounds: Any = {str(float(bound)) for metric in METRICS for bound in metric.bounds}
     assert set(re.findall(r'verdict="(\w+)"', rules)) <= {str(verdict) for verdict in Verdict}
