@@ -27,6 +27,7 @@ from tocsin.formats.leaf import HEAD_NAME, Profile, decode_file_list, object_nam
 from tocsin.formats.wire import REQUEST_BYTES
 from tocsin.journal.encoding import NewEvent
 from tocsin.journal.port import FIRST_TERM
+from tocsin.model.keys import KeyKind
 from tocsin.model.times import QUARTER_SECONDS, Instant
 from tocsin.publication.build import build
 from tocsin.publication.plan import plan
@@ -176,7 +177,7 @@ def main(top: Path, at: Instant) -> Measured:
     before = most_resident()
     began = time.perf_counter()
     follower.catch_up(deployment.journal.read)
-    keys = len(follower.ledger.keys["day"])  # asked for, so that all of them are laid out
+    keys = len(follower.ledger.keys[KeyKind.GAEN]["day"])  # asked for, so that all of them are laid out
     fold_seconds = time.perf_counter() - began
     after_fold = most_resident()
     first = _publish(deployment, follower, clock)

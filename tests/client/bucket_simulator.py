@@ -13,11 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tocsin.client.trust import GaenKey, Trust
-from tocsin.formats.keyset import REMOVAL, KeysetDelta, KeysetDump, encode_delta, encode_dump
+from tocsin.formats.keyset import REMOVAL, KeysetDelta, KeysetDump, encode_delta, encode_dump, removals_by_kind
 from tocsin.formats.leaf import HEAD_NAME, Delta, Dump, Leaf, Named, Profile, ProfileFiles, head_text, object_name
 from tocsin.formats.set_digest import set_digest
 from tocsin.model.errors import Unavailable
-from tocsin.model.keys import RECORD, Records, key_days
+from tocsin.model.keys import RECORD, KeysByKind, Records, by_kind, key_days
 from tocsin.transparency.note import NoteVerifier, sign_note
 
 REGION, ORIGIN = "utopia", "tocsin.example/utopia"
@@ -86,8 +86,8 @@ class BucketSimulator:
     def first_day(self, version: int) -> int:
         return self.ats[version] // 86_400 - USEFUL_DAYS
 
-    def records(self, version: int) -> Records:
-        return table(list(self.snapshots[version].values()))
+    def keys(self, version: int) -> KeysByKind:
+        return by_kind(table(list(self.snapshots[version].values())))
 
     def publish(self, rows: Sequence[Row], later_by: int = 900) -> Leaf:
         """One more version, of those `rows` that are still of use; its files and head are in the bucket."""
@@ -111,7 +111,7 @@ class BucketSimulator:
             term=1,
             useful_days=USEFUL_DAYS,
             first_day=self.first_day(version),
-            set_digest=set_digest(REGION, self.records(version)),
+            set_digest=set_digest(REGION, self.keys(version)),
             journal=hashlib.sha256(b"published %d" % version).digest(),
             gaen_keys=len(live),
             dp3t_keys=0,
@@ -122,19 +122,18 @@ class BucketSimulator:
         return leaf
 
     def dump(self, version: int) -> KeysetDump:
-        records = self.records(version)
-        return KeysetDump(
-            REGION, version, self.ats[version], self.first_day(version), set_digest(REGION, records), records
-        )
+        keys = self.keys(version)
+        return KeysetDump(REGION, version, self.ats[version], self.first_day(version), set_digest(REGION, keys), keys)
 
     def delta(self, from_version: int, to_version: int) -> KeysetDelta:
         """The delta law, taken at its word."""
         window, now = self.snapshots[from_version : to_version + 1], self.snapshots[to_version]
         first_day = self.first_day(to_version)
         added = [entry for key, entry in now.items() if any(snapshot.get(key) != entry for snapshot in window)]
-        last_seen = {key: entry for snapshot in window for key, entry in snapshot.items()}
+        useful = [table(list(snapshot.values())) for snapshot in window]
+        held = [entry for records in useful for entry in records[key_days(records) >= first_day].tolist()]
+        last_seen = {entry[0]: entry for entry in held}  # a key's record may have moved to a day that is over by now
         gone = table([entry for key, entry in last_seen.items() if key not in now])
-        gone = gone[key_days(gone) >= first_day]
         removals = np.empty(len(gone), REMOVAL)
         removals["day"], removals["key_data"] = key_days(gone), gone["key_data"]
         return KeysetDelta(
@@ -143,9 +142,9 @@ class BucketSimulator:
             to_version,
             self.ats[to_version],
             first_day,
-            set_digest(REGION, self.records(to_version)),
-            table(added),
-            removals,
+            set_digest(REGION, self.keys(to_version)),
+            by_kind(table(added)),
+            removals_by_kind(removals),
         )
 
     def put(self, data: bytes) -> Named:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from tests.client.bucket_simulator import OTHER_KEY, REGION, TRUST, BucketSimulator, Row, row, table
 from tocsin.client.state import SyncState, encode_state
 from tocsin.client.sync import MAX_HEAD_BYTES, SyncReason, SyncRefused, next_sync_at, sync
-from tocsin.formats.keyset import encode_delta, encode_dump
+from tocsin.formats.keyset import encode_delta, encode_dump, removals_by_kind
 from tocsin.formats.leaf import HEAD_NAME, Delta, Dump, ProfileFiles
 from tocsin.formats.set_digest import canonical, set_digest
 from tocsin.model.errors import Unavailable
+from tocsin.model.keys import KeyKind, by_kind
 from tocsin.model.times import DAY_SECONDS
 
 
@@ -59,7 +60,7 @@ def state(bucket: BucketSimulator) -> SyncState:
 
 def test_first_sync_is_dump_and_delta(bucket: BucketSimulator) -> None:
     held = synced(bucket)
-    assert held.records.tobytes() == canonical(bucket.records(3)).tobytes()
+    assert held.keys[KeyKind.GAEN].tobytes() == canonical(bucket.keys(3)[KeyKind.GAEN]).tobytes()
     leaf = bucket.leaf
     assert (held.version, held.at, held.due_at, held.first_day) == (3, leaf.at, leaf.due, leaf.first_day)
     assert (held.set_digest, held.journal, held.term, held.region) == (leaf.set_digest, leaf.journal, 1, REGION)
@@ -69,7 +70,7 @@ def test_first_sync_is_dump_and_delta(bucket: BucketSimulator) -> None:
 def test_next_sync_is_the_delta_alone(bucket: BucketSimulator, state: SyncState) -> None:
     bucket.fetched.clear()
     held = synced(bucket, state)
-    assert held.records.tobytes() == canonical(bucket.records(3)).tobytes()
+    assert held.keys[KeyKind.GAEN].tobytes() == canonical(bucket.keys(3)[KeyKind.GAEN]).tobytes()
     assert [name for name, _ in bucket.fetched] == [HEAD_NAME, bucket.name_of("delta")]
 
 
@@ -94,7 +95,7 @@ def test_a_delta_that_ends_too_early_is_passed_over(bucket: BucketSimulator, sta
     ended = Delta(1, 2, bucket.put(encode_delta(bucket.delta(1, 2))))
     bucket.put_head(msgspec.structs.replace(leaf, profiles=(msgspec.structs.replace(files, dump=newest, delta=ended),)))
     for held in (state, None):
-        assert synced(bucket, held).records.tobytes() == canonical(bucket.records(3)).tobytes()
+        assert synced(bucket, held).keys[KeyKind.GAEN].tobytes() == canonical(bucket.keys(3)[KeyKind.GAEN]).tobytes()
 
 
 def test_no_news_is_the_same_state_and_one_request(bucket: BucketSimulator) -> None:
@@ -109,7 +110,7 @@ def test_empty_version_is_news(bucket: BucketSimulator) -> None:
     held = synced(bucket)
     bucket.publish([])
     held = synced(bucket, held)
-    assert (held.version, len(held.records)) == (4, 0)
+    assert (held.version, len(held.keys[KeyKind.GAEN])) == (4, 0)
 
 
 @pytest.mark.parametrize("days_ago", [10, 14, 15, 60])
@@ -121,8 +122,8 @@ def test_a_phone_of_any_age_gets_to_the_present(days_ago: int) -> None:
     bucket.publish([row(number, age_days=-days_ago + 2) for number in range(20, 25)], later_by=days_ago * DAY_SECONDS)
     for _ in range(4):
         bucket.publish([row(number, age_days=-days_ago + 2) for number in range(20, 24)])
-    assert synced(bucket, held).records.tobytes() == synced(bucket).records.tobytes()
-    assert len(synced(bucket, held).records) == 4
+    assert synced(bucket, held).keys[KeyKind.GAEN].tobytes() == synced(bucket).keys[KeyKind.GAEN].tobytes()
+    assert len(synced(bucket, held).keys[KeyKind.GAEN]) == 4
 
 
 HISTORIES = st.lists(
@@ -149,16 +150,16 @@ def test_every_way_leads_to_the_snapshot(
     for keys, later_by in history:
         rows: list[Row] = [row(number, age_days=age, report_type=kind) for number, kind, age in keys]
         bucket.publish(rows, later_by=later_by)
-        wanted = canonical(bucket.records(bucket.version)).tobytes()
+        wanted = canonical(bucket.keys(bucket.version)[KeyKind.GAEN]).tobytes()
         arrived = [synced(bucket, phone) for phone in phones]
-        assert {held.records.tobytes() for held in arrived} == {wanted}
+        assert {held.keys[KeyKind.GAEN].tobytes() for held in arrived} == {wanted}
         phones.append(arrived[0])  # one phone stays behind at every version
 
 
 def test_a_damaged_set_is_healed_by_the_dump(bucket: BucketSimulator, state: SyncState) -> None:
-    lost = msgspec.structs.replace(state, records=state.records[1:])
+    lost = msgspec.structs.replace(state, keys=by_kind(state.keys[KeyKind.GAEN][1:]))
     healed = synced(bucket, lost)
-    assert healed.records.tobytes() == canonical(bucket.records(3)).tobytes()
+    assert healed.keys[KeyKind.GAEN].tobytes() == canonical(bucket.keys(3)[KeyKind.GAEN]).tobytes()
     assert bucket.name_of("dump") in [name for name, _ in bucket.fetched]
 
 
@@ -294,9 +295,9 @@ def test_old_files_under_a_new_head_are_refused(bucket: BucketSimulator, state: 
 def test_a_set_that_the_head_does_not_name_is_refused(bucket: BucketSimulator, state: SyncState) -> None:
     """A delta from which a removal was taken, signed by mistake or malice: neither it nor the dump leads to the set."""
     delta = bucket.delta(0, 3)
-    forged = encode_delta(msgspec.structs.replace(delta, removals=delta.removals[:0]))
+    forged = encode_delta(msgspec.structs.replace(delta, removals=removals_by_kind()))
     bucket.put_keyset(bucket.leaf, delta=forged)
-    assert len(delta.removals)
+    assert len(delta.removals[KeyKind.GAEN])
     assert refused(bucket, state) == SyncReason.WRONG_DIGEST
     assert refused(bucket, None) == SyncReason.WRONG_DIGEST
 
@@ -375,7 +376,7 @@ def test_a_key_that_may_be_in_use_is_refused(start_after_end: int, reason: SyncR
     last_interval = (at - 7200) // 600 + start_after_end  # ends with, or just before, the embargo's edge
     bucket.publish([(bytes(16), last_interval - 143, 144, 1, -128, 0)], later_by=1800)
     if reason is None:
-        assert len(synced(bucket).records) == 1
+        assert len(synced(bucket).keys[KeyKind.GAEN]) == 1
     else:
         assert refused(bucket, None) == reason
 
@@ -400,6 +401,6 @@ def test_simulator_tells_the_truth() -> None:
         bucket.publish(rows)
     bucket.publish([a, c, changed], later_by=DAY_SECONDS)
     delta = bucket.delta(1, 4)
-    assert sorted(delta.additions.tolist()) == sorted([c, changed])
-    assert sorted(key for _, key in delta.removals.tolist()) == sorted([b[0], e[0]])
-    assert bucket.leaf.set_digest == set_digest(REGION, table([a, c, changed]))
+    assert sorted(delta.additions[KeyKind.GAEN].tolist()) == sorted([c, changed])
+    assert sorted(key for _, key in delta.removals[KeyKind.GAEN].tolist()) == sorted([b[0], e[0]])
+    assert bucket.leaf.set_digest == set_digest(REGION, by_kind(table([a, c, changed])))

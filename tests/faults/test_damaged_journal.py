@@ -19,6 +19,7 @@ from tocsin.journal.port import Broken, Tip
 from tocsin.journal.sqlite import Durability
 from tocsin.journal.verify import verify
 from tocsin.model.errors import Invalid, TocsinError
+from tocsin.model.keys import KeyKind
 from tocsin.model.times import QUARTER_SECONDS
 from tocsin.service.deployment import Deployment
 
@@ -76,7 +77,7 @@ def folded(top: Path) -> tuple[int, bytes, int] | TocsinError:
             performer = deployment.performer()
             performer.catch_up()
             ledger = performer.ledger
-            return ledger.sequence, ledger.keys["record"][:].tobytes(), ledger.version
+            return ledger.sequence, ledger.keys[KeyKind.GAEN]["record"][:].tobytes(), ledger.version
     except TocsinError as error:
         return error
 

@@ -11,6 +11,7 @@ from tests.sites import FixedClock, Site
 from tocsin.client.sync import sync
 from tocsin.client.trust import parse_trust
 from tocsin.journal.verify import verify
+from tocsin.model.keys import KeyKind
 from tocsin.service.deployment import Deployment
 
 ROOT = Path(__file__).parents[2]
@@ -101,4 +102,4 @@ def _check(top: Path, at: int) -> None:
     bucket = top / "bucket"
     trust = parse_trust(deployment.folders.trust.read_bytes())
     state = sync(None, trust, at, lambda name, most: (bucket / name).read_bytes())
-    assert (state.version, len(state.records)) == (STEPS + 1, 100)
+    assert (state.version, len(state.keys[KeyKind.GAEN])) == (STEPS + 1, 100)

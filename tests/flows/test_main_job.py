@@ -20,7 +20,7 @@ from tocsin.formats.wire import decode_answer, decode_call
 from tocsin.journal.verify import verify
 from tocsin.model.calls import Answer, KeyVerdict, ReportCall, Verdict
 from tocsin.model.events import Target
-from tocsin.model.keys import RECORD, Records
+from tocsin.model.keys import RECORD, KeyKind, Records
 from tocsin.rules import corrections
 from tocsin.rules.corrections import Selection
 from tocsin.web.server import running_server
@@ -82,7 +82,7 @@ def record_of(name: str, day: int, town: Town) -> Records:
 
 
 def found(state: SyncState, heard: Sightings) -> list[Match]:
-    return list(match(state.records, heard))
+    return list(match(state.keys[KeyKind.GAEN], heard))
 
 
 def test_from_report_to_match_and_back(town: Town) -> None:
@@ -95,7 +95,7 @@ def test_from_report_to_match_and_back(town: Town) -> None:
     assert town.call(town.report("bob", 0).body).verdict is Verdict.CODE_SPENT
     assert town.step() == 1
     phone = town.sync()
-    assert len(phone.records) == 3
+    assert len(phone.keys[KeyKind.GAEN]) == 3
     assert len(found(phone, near)) == 6
     assert found(phone, far) == []
     assert town.sync(phone) is phone, "no news, no change"
@@ -106,10 +106,10 @@ def test_from_report_to_match_and_back(town: Town) -> None:
     assert found(town.sync(phone), near), "until the next version"
     assert town.step() == 2
     phone = town.sync(phone)
-    assert (len(phone.records), found(phone, near)) == (0, [])
+    assert (len(phone.keys[KeyKind.GAEN]), found(phone, near)) == (0, [])
     assert town.call(pending.body).verdict is Verdict.TAKEN, "the receipt still reads the same: it tells of the taking"
     town.step()
-    assert len(town.sync(phone).records) == 0
+    assert len(town.sync(phone).keys[KeyKind.GAEN]) == 0
 
 
 def test_a_lost_stack_is_rolled_back_and_its_honest_patient_reports_again(town: Town) -> None:
@@ -119,7 +119,7 @@ def test_a_lost_stack_is_rolled_back_and_its_honest_patient_reports_again(town: 
     assert [town.call(pending.body).verdict for pending in bogus] == [Verdict.TAKEN] * 4
     town.step()
     phone = town.sync()
-    assert len(phone.records) == 15
+    assert len(phone.keys[KeyKind.GAEN]) == 15
     heard = sightings_of(record_of("bogus 3", 1, town))
     assert found(phone, heard)
 
@@ -134,7 +134,7 @@ def test_a_lost_stack_is_rolled_back_and_its_honest_patient_reports_again(town: 
     assert town.call(track_call(bogus[0].withdrawal_secret)).verdict is Verdict.CUT_OFF
     town.step()
     phone = town.sync(phone)
-    assert (len(phone.records), found(phone, heard)) == (0, [])
+    assert (len(phone.keys[KeyKind.GAEN]), found(phone, heard)) == (0, [])
 
     again = report("honest", town.site.cards[60], 3, town.site.clock.now())  # the same keys, a card of another stack
     assert town.call(again.body).verdict is Verdict.MISMATCH, "these secrets belong to the first report"
@@ -145,11 +145,13 @@ def test_a_lost_stack_is_rolled_back_and_its_honest_patient_reports_again(town: 
     )
     assert town.call(second.body).verdict is Verdict.TAKEN
     town.step()
-    assert len(town.sync(phone).records) == 3, "owned by the second report while the first stands under an objection"
+    assert len(town.sync(phone).keys[KeyKind.GAEN]) == 3, (
+        "owned by the second report while the first stands under an objection"
+    )
 
     performer.act(lambda ledger, now: corrections.reinstate(ledger, done.sequence, by("reinstate")))
     town.step()
-    assert len(town.sync(phone).records) == 15, "12 bogus ones and the honest three, each key once"
+    assert len(town.sync(phone).keys[KeyKind.GAEN]) == 15, "12 bogus ones and the honest three, each key once"
 
 
 def test_stale_rolled_back_and_forged_heads_are_refused(town: Town) -> None:

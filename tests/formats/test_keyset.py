@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.formats.keyset_vectors import VECTORS, records, removals
+from tests.formats.keyset_vectors import VECTORS, keys_of, removals_of
 from tocsin.formats.keyset import (
     REMOVAL,
     KeysetDelta,
@@ -17,9 +17,10 @@ from tocsin.formats.keyset import (
     decode_keyset,
     encode_delta,
     encode_dump,
+    removals_by_kind,
 )
 from tocsin.model.errors import Invalid
-from tocsin.model.keys import RECORD
+from tocsin.model.keys import RECORD, KeyKind, by_kind
 
 AT, FIRST_DAY = 20_000 * 86_400, 19_986
 
@@ -29,7 +30,8 @@ def encode(file: KeysetDump | KeysetDelta) -> bytes:
 
 
 def from_case(case: dict[str, Any], backwards: int = 1) -> KeysetDump | KeysetDelta:
-    added, removed = records(case["additions"])[::backwards], removals(case["removals"])[::backwards]
+    added = {kind: table[::backwards] for kind, table in keys_of(case["additions"]).items()}
+    removed = {kind: table[::backwards] for kind, table in removals_of(case["removals"]).items()}
     facts = (case["at"], case["first_day"], bytes.fromhex(case["set_digest"]))
     if case["kind"] == "dump":
         return KeysetDump(case["region"], case["to"], *facts, added)
@@ -46,9 +48,9 @@ def test_good_files_read_and_write(case: dict[str, Any]) -> None:
     assert type(decoded) is type(expected)
     for field in expected.__struct_fields__:
         value, wanted = getattr(decoded, field), getattr(expected, field)
-        if isinstance(wanted, np.ndarray):
-            assert value.tolist() == wanted.tolist()
-            assert value.dtype == wanted.dtype  # its bytes are the records
+        if isinstance(wanted, dict):
+            assert [table.tolist() for table in value.values()] == [table.tolist() for table in wanted.values()]
+            assert [table.dtype for table in value.values()] == [table.dtype for table in wanted.values()]
         else:
             assert value == wanted
 
@@ -72,7 +74,7 @@ def test_bad_files_are_refused_for_their_reason(case: dict[str, Any]) -> None:
 )
 def test_what_would_be_refused_is_not_written(row: tuple[Any, ...], gone: list[tuple[int, str]]) -> None:
     with pytest.raises(Invalid):
-        encode_delta(KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), records([row]), removals(gone)))
+        encode_delta(KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), keys_of([row]), removals_of(gone)))
 
 
 ALIKE = [f"{high:016x}{low:016x}" for high in (1, 2**63 - 1, 2**63, 2**64 - 1) for low in (0, 1, 2**64 - 2, 2**64 - 1)]
@@ -82,11 +84,11 @@ ALIKE = [f"{high:016x}{low:016x}" for high in (1, 2**63 - 1, 2**63, 2**64 - 1) f
 def test_keys_alike_are_told_apart_by_all_their_bytes() -> None:
     rows = [(key, 19_990 * 144, 144, 1, -128, 0) for key in ALIKE[::2]]
     gone = [(19_990, key) for key in ALIKE[1::2]]
-    data = encode_delta(KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), records(rows), removals(gone)))
+    data = encode_delta(KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), keys_of(rows), removals_of(gone)))
     decoded = decode_keyset(data)
     assert isinstance(decoded, KeysetDelta)
-    assert [bytes(key).hex() for key in decoded.additions["key_data"]] == ALIKE[::2]
-    assert [bytes(key).hex() for key in decoded.removals["key_data"]] == ALIKE[1::2]
+    assert [bytes(key).hex() for key in decoded.additions[KeyKind.GAEN]["key_data"]] == ALIKE[::2]
+    assert [bytes(key).hex() for key in decoded.removals[KeyKind.GAEN]["key_data"]] == ALIKE[1::2]
 
 
 @pytest.mark.parametrize("at", range(3))
@@ -94,7 +96,7 @@ def test_two_keys_that_are_not_ascending_are_found_wherever_they_stand(at: int) 
     """The file is right but for its order, so nothing else refuses it."""
     keys = ["01" * 16, "02" * 16, "03" * 16, "04" * 16]
     rows = [(key, 19_990 * 144, 144, 1, -128, 0) for key in keys]
-    body = encode_dump(KeysetDump("utopia", 1, AT, FIRST_DAY, bytes(32), records(rows)))[:-32]
+    body = encode_dump(KeysetDump("utopia", 1, AT, FIRST_DAY, bytes(32), keys_of(rows)))[:-32]
     keys[at], keys[at + 1] = keys[at + 1], keys[at]
     body = body.replace(bytes.fromhex("".join(sorted(keys))), bytes.fromhex("".join(keys)))
     with pytest.raises(Invalid, match="not ascending"):
@@ -105,14 +107,16 @@ def test_two_keys_that_are_not_ascending_are_found_wherever_they_stand(at: int) 
 def test_a_key_under_two_days_is_found_wherever_it_stands(twice: str) -> None:
     rows = [(key, 19_990 * 144, 144, 1, -128, 0) for key in ("01" * 16, "02" * 16, "03" * 16)]
     with pytest.raises(Invalid, match="named twice"):
-        encode_delta(KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), records(rows), removals([(19_991, twice)])))
+        encode_delta(
+            KeysetDelta("utopia", 1, 2, AT, FIRST_DAY, bytes(32), keys_of(rows), removals_of([(19_991, twice)]))
+        )
 
 
 def test_first_day_itself_is_in() -> None:
     """Case 17: the edge is in; the day before is refused (above)."""
     row = ("00" * 16, FIRST_DAY * 144 + 143, 1, 1, -128, 0)
-    data = encode_dump(KeysetDump("utopia", 1, AT, FIRST_DAY, bytes(32), records([row])))
-    assert isinstance(dump := decode_keyset(data), KeysetDump) and len(dump.records) == 1
+    data = encode_dump(KeysetDump("utopia", 1, AT, FIRST_DAY, bytes(32), keys_of([row])))
+    assert isinstance(dump := decode_keyset(data), KeysetDump) and len(dump.keys[KeyKind.GAEN]) == 1
 
 
 def test_counts_that_lie_cost_no_memory() -> None:
@@ -146,12 +150,12 @@ def test_decoding_inverts_encoding(rows: list[tuple[Any, ...]], split: int, vers
     added = np.array(rows[split:], RECORD)
     removed = np.array([(FIRST_DAY + number % 3, row[0]) for number, row in enumerate(rows[:split])], REMOVAL)
     before, after = sorted(versions)
-    delta = KeysetDelta("utopia", before, after, AT, FIRST_DAY, bytes(32), added, removed)
+    delta = KeysetDelta("utopia", before, after, AT, FIRST_DAY, bytes(32), by_kind(added), removals_by_kind(removed))
     data = encode_delta(delta)
     decoded = decode_keyset(data)
     assert isinstance(decoded, KeysetDelta)
-    assert sorted(decoded.additions.tolist()) == sorted(added.tolist())
-    assert sorted(decoded.removals.tolist()) == sorted(removed.tolist())
+    assert sorted(decoded.additions[KeyKind.GAEN].tolist()) == sorted(added.tolist())
+    assert sorted(decoded.removals[KeyKind.GAEN].tolist()) == sorted(removed.tolist())
     assert encode_delta(decoded) == data
 
 

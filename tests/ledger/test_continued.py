@@ -279,9 +279,11 @@ def test_in_pieces_and_at_once() -> None:
     whole = Ledger()
     fold(whole, story.events)
     assert whole.continuations == story.ledger.continuations
-    for table, other in ((whole.reports, story.ledger.reports), (whole.keys, story.ledger.keys)):
-        for name in table.names:
-            assert table[name].tobytes() == other[name].tobytes()
+    for name in whole.reports.names:
+        assert whole.reports[name].tobytes() == story.ledger.reports[name].tobytes()
+    for kind, keys in whole.keys.items():
+        for name in keys.names:
+            assert keys[name].tobytes() == story.ledger.keys[kind][name].tobytes()
 
 
 def test_report_types_are_gaen_s_numbers() -> None:

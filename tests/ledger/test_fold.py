@@ -37,6 +37,7 @@ from tocsin.model.events import (
     Target,
     Withdrawn,
 )
+from tocsin.model.keys import KeyKind
 from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, day_of, day_start
 from tocsin.rules import suspension
 
@@ -68,9 +69,10 @@ def told() -> Story:
 def state(ledger: Ledger) -> dict[str, object]:
     """All that a ledger holds, in a form that can be compared."""
     plain = {name: value for name, value in vars(ledger).items() if name not in ("reports", "keys")}
-    for table in ("reports", "keys"):
-        columns = getattr(ledger, table)
-        plain |= {f"{table} {name}": columns[name].tobytes() for name in columns.names}
+    plain |= {f"reports {name}": ledger.reports[name].tobytes() for name in ledger.reports.names}
+    for kind, keys in ledger.keys.items():
+        plain |= {f"{kind.name} {name}": keys[name].tobytes() for name in keys.names}
+        plain |= {f"{kind.name} stints": keys.stints}
     return plain
 
 
@@ -188,7 +190,7 @@ def test_what_a_key_row_says() -> None:
     )
     assert judgement.draft is not None
     story.append(judgement.draft)
-    keys = story.ledger.keys
+    keys = story.ledger.keys[KeyKind.GAEN]
     assert keys["position"].tolist() == [1, 2], "position 0 was not taken"
     assert keys["day"].tolist() == [day_of(NOON)] * 2, "that of the last interval"
     end = [(day_of(NOON) * 144 + 30) * 600, day_start(day_of(NOON) + 1)]
@@ -254,8 +256,8 @@ def test_erasing_changes_nothing_still_public() -> None:
     fold(anew, [*without_content(story.events[:erased_events]), *story.events[erased_events:], live])
     fold(story.ledger, [live])
     for ledger in (anew, story.ledger):
-        rows = live_rows(ledger, Day(ledger.versions[-1].first_day))
-        assert ledger.keys["record"][rows]["key_data"].tolist() == [day_key("new").key_data]
+        rows = live_rows(ledger.keys[KeyKind.GAEN], Day(ledger.versions[-1].first_day))
+        assert ledger.keys[KeyKind.GAEN]["record"][rows]["key_data"].tolist() == [day_key("new").key_data]
         assert [standing(ledger, report) for report in (0, 1)] == [Standing.TOO_OLD, Standing.TAKEN]
 
 
@@ -284,7 +286,7 @@ def test_a_report_without_its_content_is_of_no_card_and_named_by_no_revocation(t
 
 
 def test_no_moves_name_no_rows(told: Story) -> None:
-    rows, types = rows_of_moves(told.ledger, (), told.events[-1])
+    rows, types = rows_of_moves(told.ledger, told.ledger.keys[KeyKind.GAEN], (), told.events[-1])
     assert len(rows) == len(types) == 0
 
 
@@ -295,16 +297,18 @@ def test_a_copy_stands_where_the_ledger_stood() -> None:
     story.report("a", [day_key("x"), day_key("y", 2)], story.card(1, 0))
     story.report("b", [day_key("x")], story.card(1, 1))
     twin, columns = story.ledger.copy(), ("head", "day", "release_at", "final")
-    before = [story.ledger.keys[name].tolist() for name in columns]
+    before = [story.ledger.keys[KeyKind.GAEN][name].tolist() for name in columns]
     story.report("c", [day_key("x"), day_key("z", 2)], story.card(1, 2))
     story.withdraw("a")
     story.revoke(Target(batch=1))
-    assert [twin.keys[name].tolist() for name in columns] == before
-    assert (twin.reports.count, twin.keys.count, twin.sequence) == (2, 3, story.ledger.sequence - 3)
-    assert twin.keys.holders == {0: [0, 2]} and not twin.reports["withdrawn"].any() and not twin.revocations
+    assert [twin.keys[KeyKind.GAEN][name].tolist() for name in columns] == before
+    assert (twin.reports.count, twin.keys[KeyKind.GAEN].count, twin.sequence) == (2, 3, story.ledger.sequence - 3)
+    assert (
+        twin.keys[KeyKind.GAEN].holders == {0: [0, 2]} and not twin.reports["withdrawn"].any() and not twin.revocations
+    )
     fold(twin, story.events[twin.sequence :])
-    for name in twin.keys.names:
-        assert twin.keys[name].tobytes() == story.ledger.keys[name].tobytes()
+    for name in twin.keys[KeyKind.GAEN].names:
+        assert twin.keys[KeyKind.GAEN][name].tobytes() == story.ledger.keys[KeyKind.GAEN][name].tobytes()
     for name in twin.reports.names:
         assert twin.reports[name].tobytes() == story.ledger.reports[name].tobytes()
     assert (twin.report_by_id, twin.verdicts) == (story.ledger.report_by_id, story.ledger.verdicts)
@@ -313,8 +317,9 @@ def test_a_copy_stands_where_the_ledger_stood() -> None:
 def all_of(story: Story) -> tuple[object, ...]:
     """All that a report may have changed."""
     ledger = story.ledger
-    tables = [table[name].tobytes() for table in (ledger.reports, ledger.keys) for name in table.names]
-    return ledger.sequence, ledger.recorded_at, *tables, dict(ledger.report_by_id), list(ledger.verdicts)
+    columns = [ledger.reports[name].tobytes() for name in ledger.reports.names]
+    columns += [keys[name].tobytes() for keys in ledger.keys.values() for name in keys.names]
+    return ledger.sequence, ledger.recorded_at, *columns, dict(ledger.report_by_id), list(ledger.verdicts)
 
 
 def test_reports_that_were_not_stored_are_taken_back() -> None:
@@ -336,7 +341,7 @@ def test_reports_that_were_not_stored_are_taken_back() -> None:
     [
         lambda story: story.withdraw("a"),
         lambda story: story.provider("two"),
-        lambda story: story.ledger.keys["day"],
+        lambda story: story.ledger.keys[KeyKind.GAEN]["day"],
         lambda story: story.ledger.reports["sent"],
     ],
     ids=["another event", "one that touches no report", "the keys were asked for", "the reports were asked for"],

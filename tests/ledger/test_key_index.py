@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tocsin.ledger import key_index
 from tocsin.ledger.key_index import KeyIndex
-from tocsin.model.keys import RECORD, Records
+from tocsin.model.keys import KEY_BYTES, RECORD, Records
 
 
 def records(keys: list[bytes]) -> Records:
@@ -27,7 +27,7 @@ FEW_KEYS = st.lists(st.integers(0, 40).map(lambda number: number.to_bytes(16, "b
 
 @given(FEW_KEYS, st.lists(st.integers(0, 120), max_size=6), st.binary(max_size=32))
 def test_as_a_dictionary_in_any_pieces(keys: list[bytes], cuts: list[int], secret: bytes) -> None:
-    index, table = KeyIndex(secret), records(keys)
+    index, table = KeyIndex(KEY_BYTES, secret), records(keys)
     found: list[int] = []
     for end in [*sorted(min(cut, len(keys)) for cut in cuts), len(keys)]:
         found += index.first_holders(table[:end], len(found)).tolist()
@@ -41,7 +41,7 @@ def test_it_grows_and_forgets_nobody() -> None:
     once = np.zeros(distinct, RECORD)
     once["key_data"] = np.stack([numbers * np.uint64(0x9E3779B97F4A7C15), numbers], axis=1).view("V16").ravel()
     twice = np.concatenate([once, once[::-1]], dtype=RECORD)
-    index = KeyIndex(b"secret")
+    index = KeyIndex(KEY_BYTES, b"secret")
     assert index.first_holders(once, 0).tolist() == list(range(distinct))
     assert index.first_holders(twice, distinct).tolist() == list(range(distinct))[::-1]
 
@@ -52,7 +52,7 @@ def test_half_of_the_slots_stay_free_however_few_come_at_a_time(
 ) -> None:
     """Or a search would never end in a table that is full. Every other key was there before."""
     monkeypatch.setattr(key_index, "_FIRST_BITS", 3)
-    index, keys = KeyIndex(b"secret"), [(row // 2).to_bytes(16, "big") for row in range(140)]
+    index, keys = KeyIndex(KEY_BYTES, b"secret"), [(row // 2).to_bytes(16, "big") for row in range(140)]
     table = records(keys)
     found: list[int] = []
     for end in range(at_a_time, len(keys) + 1, at_a_time):
@@ -63,7 +63,7 @@ def test_half_of_the_slots_stay_free_however_few_come_at_a_time(
 
 def test_keys_that_meet_in_one_slot() -> None:
     """Chosen by one who knows the secret: all of them at one slot, at the very end of the table."""
-    index = KeyIndex(b"known")
+    index = KeyIndex(KEY_BYTES, b"known")
     candidates = [number.to_bytes(16, "little") for number in range(1 << 16)]
     slots = index._hash(key_index._words(records(candidates)))
     last = len(index._slots) - 1
@@ -75,4 +75,4 @@ def test_keys_that_meet_in_one_slot() -> None:
 
 def test_another_secret_another_place() -> None:
     keys = key_index._words(records([number.to_bytes(16, "big") for number in range(64)]))
-    assert KeyIndex(b"one")._hash(keys).tolist() != KeyIndex(b"two")._hash(keys).tolist()
+    assert KeyIndex(KEY_BYTES, b"one")._hash(keys).tolist() != KeyIndex(KEY_BYTES, b"two")._hash(keys).tolist()

@@ -9,7 +9,7 @@ from tests.ledger.test_key_index import by_dictionary
 from tocsin.ledger.key_index import KeyIndex
 from tocsin.ledger.key_table import NEVER, KeyTable
 from tocsin.model.errors import Invalid, Unavailable
-from tocsin.model.keys import CONTENT_KEY, ContentKeys, key_days, release_instants
+from tocsin.model.keys import CONTENT_KEY, ContentKeys, KeyKind, key_days, key_ends, release_instants
 
 NOON = 1_770_034_500
 
@@ -35,7 +35,7 @@ REPORTS = st.lists(
 @given(REPORTS, st.sets(st.integers(0, 12)))
 def test_asked_now_or_later(reports: list[tuple[dict[int, int], list[int]]], asked: set[int]) -> None:
     """Every column is what each report says by itself, whenever the table was asked in between."""
-    table = KeyTable(b"secret")
+    table = KeyTable(KeyKind.GAEN, b"secret")
     expected: list[tuple[int, int, int, int, int]] = []
     data: list[bytes] = []
     for index, (numbers, drawn) in enumerate(reports):
@@ -44,9 +44,8 @@ def test_asked_now_or_later(reports: list[tuple[dict[int, int], list[int]]], ask
         assert table.hold(index, NOON + 900 * index, hold, keys) == len(expected)
         for key in keys:
             [day] = key_days(key["record"].reshape(1))
-            [release] = release_instants(
-                key["record"].reshape(1), NOON + 900 * index, np.array([hold[int(key["position"])]])
-            )
+            quarters = np.array([hold[int(key["position"])]])
+            [release] = release_instants(key_ends(key["record"].reshape(1)), NOON + 900 * index, quarters)
             expected.append((index, int(key["position"]), int(day), int(release), NEVER))
             data.append(key["record"]["key_data"].tobytes())
         if index in asked:
@@ -62,14 +61,14 @@ def test_asked_now_or_later(reports: list[tuple[dict[int, int], list[int]]], ask
 
 
 def test_a_key_without_a_hold_back_is_refused() -> None:
-    table = KeyTable(b"secret")
+    table = KeyTable(KeyKind.GAEN, b"secret")
     with pytest.raises(Invalid):
         table.hold(0, NOON, bytes(3), content_keys({0: 1, 3: 2}))
     assert table.count == 0
 
 
 def test_a_table_torn_by_want_of_memory_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    table = KeyTable(b"secret")
+    table = KeyTable(KeyKind.GAEN, b"secret")
     table.hold(0, NOON, bytes(3), content_keys({0: 1}))
 
     def fail(*_: object) -> None:

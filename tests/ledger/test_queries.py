@@ -20,6 +20,7 @@ from tocsin.ledger.queries import (
     waiting,
 )
 from tocsin.model.events import Draft, Move, Published, Target
+from tocsin.model.keys import KeyKind
 from tocsin.model.times import DAY_SECONDS, EMBARGO_SECONDS, QUARTER_SECONDS, Day, Instant, day_of, day_start
 from tocsin.publication.plan import plan
 from tocsin.rules.issuance import BatchRequest, issue_batch
@@ -66,13 +67,17 @@ def test_what_waits(story: Story) -> None:
     story.report("mixed", [day_key("past", 1), day_key("today", 0)], story.card(1, 1))
     story.reinstate(objection)
     at, oldest = story.now, Day(0)
-    queue = waiting(story.ledger, at, oldest)
+    queue = waiting(story.ledger, story.ledger.keys[KeyKind.GAEN], at, oldest)
     counts = (len(queue.eligible), len(queue.held), len(queue.returning), queue.reports)
     assert counts == (1, 1, 2, 1)
     assert queue.oldest_release_at == at
     tonight = day_start(day_of(NOON) + 1) + EMBARGO_SECONDS
-    assert [len(waiting(story.ledger, tonight + late, oldest).held) for late in (-1, 0)] == [1, 0]
-    assert waiting(story.ledger, at, Day(day_of(NOON) + 1)).reports == 0, "what expired waits no more"
+    assert [
+        len(waiting(story.ledger, story.ledger.keys[KeyKind.GAEN], tonight + late, oldest).held) for late in (-1, 0)
+    ] == [1, 0]
+    assert waiting(story.ledger, story.ledger.keys[KeyKind.GAEN], at, Day(day_of(NOON) + 1)).reports == 0, (
+        "what expired waits no more"
+    )
 
 
 def test_a_key_that_was_public_too_early_still_waits_for_its_embargo(story: Story) -> None:
@@ -86,11 +91,14 @@ def test_a_key_that_was_public_too_early_still_waits_for_its_embargo(story: Stor
     step(story, files=())
     story.reinstate(objection)
     tonight = day_start(day_of(NOON) + 1) + EMBARGO_SECONDS
-    assert [len(waiting(story.ledger, tonight + late, Day(0)).returning) for late in (-1, 0)] == [0, 1]
+    assert [
+        len(waiting(story.ledger, story.ledger.keys[KeyKind.GAEN], tonight + late, Day(0)).returning)
+        for late in (-1, 0)
+    ] == [0, 1]
 
 
 def test_nothing_waits(story: Story) -> None:
-    queue = waiting(story.ledger, NOON, Day(0))
+    queue = waiting(story.ledger, story.ledger.keys[KeyKind.GAEN], NOON, Day(0))
     assert (queue.reports, queue.oldest_release_at) == (0, None)
     assert len(queue.eligible) == len(queue.held) == len(queue.returning) == 0
 
@@ -99,25 +107,27 @@ def test_what_is_public_ends_with_its_day(story: Story) -> None:
     report(story, "a", 0, days=3)
     step(story)
     assert len(public(story)) == 3
-    days = [len(live_rows(story.ledger, Day(day_of(NOON) - ago))) for ago in (4, 3, 2, 1, 0)]
+    days = [len(live_rows(story.ledger.keys[KeyKind.GAEN], Day(day_of(NOON) - ago))) for ago in (4, 3, 2, 1, 0)]
     assert days == [3, 3, 2, 1, 0]
 
 
 def test_changes_of_an_empty_ledger(story: Story) -> None:
-    told = changes(story.ledger, 0, Day(0))
+    told = changes(story.ledger.keys[KeyKind.GAEN], 0, Day(0))
     assert (len(told.additions), len(told.first_entered), len(told.removals)) == (0, 0, 0)
 
 
 def test_changes_say_removals_as_they_were_published(story: Story) -> None:
     report(story, "a", 0)
     step(story)
-    before = story.ledger.keys["record"].copy()
+    before = story.ledger.keys[KeyKind.GAEN]["record"].copy()
     story.withdraw("a")
     step(story)
-    told = changes(story.ledger, 1, Day(0))
+    told = changes(story.ledger.keys[KeyKind.GAEN], 1, Day(0))
     assert np.sort(told.removals).tobytes() == np.sort(before).tobytes() and len(told.additions) == 0
-    assert len(changes(story.ledger, 2, Day(0)).removals) == 0, "phones at version 2 know it"
-    assert len(changes(story.ledger, 0, Day(0)).removals) == 2, "present at some version of the window"
+    assert len(changes(story.ledger.keys[KeyKind.GAEN], 2, Day(0)).removals) == 0, "phones at version 2 know it"
+    assert len(changes(story.ledger.keys[KeyKind.GAEN], 0, Day(0)).removals) == 2, (
+        "present at some version of the window"
+    )
 
 
 MIDNIGHT = day_start(day_of(NOON) + 1)

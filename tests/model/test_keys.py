@@ -14,8 +14,8 @@ from tocsin.model.keys import (
     has_twice,
     key_days,
     key_ends,
-    key_halves,
     key_order,
+    key_words,
     release_instants,
     rows_of,
     sorted_by_key,
@@ -49,7 +49,7 @@ def test_days_ends_and_release_instants(table: list[Key], received_at: int) -> N
     assert key_ends(records).tolist() == ends
     assert key_days(records).dtype == key_ends(records).dtype == np.int64
     assert [unheld_release(received_at, end) for end in ends] == free
-    released = release_instants(records, received_at, np.array(holds, "u1"))
+    released = release_instants(key_ends(records), received_at, np.array(holds, "u1"))
     assert released.tolist() == [instant + hold * 900 for instant, hold in zip(free, holds, strict=True)]
     assert released.dtype == np.int64
 
@@ -79,7 +79,7 @@ def test_rows_are_taken_whole_by_number_and_by_flag(table: list[Key], data: st.D
 def test_order_and_repetition_are_seen_by_all_their_bytes(table: list[Key]) -> None:
     records = records_of(table)
     data = [key[0] for key in table]
-    assert ascend_strictly(key_halves(records)) == all(a < b for a, b in pairwise(data))
+    assert ascend_strictly(key_words(records)) == all(a < b for a, b in pairwise(data))
     ordered = sorted_by_key(records)
     assert has_twice(ordered) == (len(set(data)) < len(data))
     if not has_twice(ordered):

@@ -9,7 +9,7 @@ from tests.builders import Story
 from tests.sites import drawn
 from tocsin.ledger.queries import live_rows
 from tocsin.model.events import FileSpec, MadeFile, Move, Published
-from tocsin.model.keys import Records
+from tocsin.model.keys import KeyKind, Records
 from tocsin.model.policy import Policy, SignatureInfo
 from tocsin.model.times import QUARTER_SECONDS, Day
 from tocsin.publication.build import Built, build
@@ -38,7 +38,7 @@ def step(story: Story, seconds: int = QUARTER_SECONDS, files: tuple[MadeFile, ..
 def public_records(story: Story) -> Records:
     """The public set of the newest version."""
     ledger = story.ledger
-    return ledger.keys["record"][live_rows(ledger, Day(ledger.versions[-1].first_day))]
+    return ledger.keys[KeyKind.GAEN]["record"][live_rows(ledger.keys[KeyKind.GAEN], Day(ledger.versions[-1].first_day))]
 
 
 def public(story: Story) -> set[bytes]:

@@ -19,7 +19,7 @@ from tocsin.ledger.fold import fold
 from tocsin.ledger.state import Ledger
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid
-from tocsin.model.keys import Records, ReportType, key_days
+from tocsin.model.keys import KeyKind, Records, ReportType, key_days
 from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS
 from tocsin.publication.build import Built, build
@@ -66,8 +66,8 @@ def test_an_empty_set_has_valid_empty_files(press: Press) -> None:
     """Case 4: the first version of a new deployment."""
     built = press.publish()
     dump, delta = keysets(built)
-    assert isinstance(dump, KeysetDump) and len(dump.records) == 0
-    assert isinstance(delta, KeysetDelta) and (len(delta.additions), len(delta.removals)) == (0, 0)
+    assert isinstance(dump, KeysetDump) and len(dump.keys[KeyKind.GAEN]) == 0
+    assert isinstance(delta, KeysetDelta) and not any(map(len, (*delta.additions.values(), *delta.removals.values())))
     [export] = exports(built, "dump")
     assert (len(export.keys), len(export.revised_keys), export.batch_num, export.batch_size) == (0, 0, 1, 1)
     assert exports(built, "delta") == [], "an empty window makes no file"
@@ -106,7 +106,7 @@ def test_what_came_after_the_decision_changes_nothing(press: Press) -> None:
 def test_a_ledger_that_leads_elsewhere_is_refused(press: Press) -> None:
     report(press.story, "a", 0)
     press.publish()
-    press.story.ledger.keys["record"]["rolling_period"][0] = 143
+    press.story.ledger.keys[KeyKind.GAEN]["record"]["rolling_period"][0] = 143
     with pytest.raises(Invalid, match="version 1"):
         build(press.story.ledger)
 
@@ -317,7 +317,7 @@ def test_keyset_files_say_what_is_public(acts: list[tuple[object, ...]]) -> None
         sets[built.leaf.version] = now
         for file in keysets(built):
             if isinstance(file, KeysetDump):
-                assert file.records.tobytes() == now.tobytes()
+                assert file.keys[KeyKind.GAEN].tobytes() == now.tobytes()
                 continue
             assert (file.to_version, file.set_digest) == (built.leaf.version, built.leaf.set_digest)
             for version in range(file.from_version, file.to_version + 1):
@@ -333,7 +333,7 @@ def public_set_of_nothing() -> Records:
 def _applied(records: Records, delta: KeysetDelta) -> set[bytes]:
     """The delta law, in plain words."""
     held = {record["key_data"].tobytes(): record for record in records[key_days(records) >= delta.first_day]}
-    for removal in delta.removals:
+    for removal in delta.removals[KeyKind.GAEN]:
         held.pop(removal["key_data"].tobytes(), None)
-    held |= {record["key_data"].tobytes(): record for record in delta.additions}
+    held |= {record["key_data"].tobytes(): record for record in delta.additions[KeyKind.GAEN]}
     return {record.tobytes() for record in held.values()}

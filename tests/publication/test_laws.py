@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from tests.builders import Story, key, report_call
 from tocsin.client.apply import apply_delta
-from tocsin.formats.keyset import REMOVAL, KeysetDelta, decode_keyset, encode_delta
+from tocsin.formats.keyset import REMOVAL, KeysetDelta, decode_keyset, encode_delta, removals_by_kind
 from tocsin.formats.set_digest import canonical, set_digest
 from tocsin.ledger.fold import fold
 from tocsin.ledger.predicates import kept_back
@@ -20,7 +20,7 @@ from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import decode
 from tocsin.model.calls import Verdict
 from tocsin.model.events import Published, Reported, Target
-from tocsin.model.keys import RECORD, Records, key_days, key_ends, unheld_release
+from tocsin.model.keys import RECORD, KeyKind, Records, by_kind, key_days, key_ends, unheld_release
 from tocsin.model.policy import Policy
 from tocsin.model.times import EMBARGO_SECONDS, INTERVALS_PER_DAY, Day, Instant, day_of
 from tocsin.publication.plan import plan
@@ -155,7 +155,7 @@ class Histories(RuleBasedStateMachine):
 
     def _judge(self, before: Version, version: Version, body: Published, waited: bool) -> None:
         ledger = self.story.ledger
-        assert decode(body.set_digest) == set_digest(ledger.region, version.records)
+        assert decode(body.set_digest) == set_digest(ledger.region, by_kind(version.records))
         assert (key_ends(version.records) + EMBARGO_SECONDS <= body.at).all(), "public before its end + 2 h"
         assert (key_days(version.records) >= body.first_day).all()
         assert not self.dead & version.by_key.keys(), "a withdrawn key came back"
@@ -172,7 +172,7 @@ class Histories(RuleBasedStateMachine):
     def _judge_delta(self, since: int) -> None:
         """The delta law over [since, now] against all the versions in between."""
         last, window = self.versions[-1], self.versions[since:]
-        told = changes(self.story.ledger, since, last.first_day)
+        told = changes(self.story.ledger.keys[KeyKind.GAEN], since, last.first_day)
         additions = {
             key_data: record
             for key_data, record in last.by_key.items()
@@ -196,18 +196,29 @@ class Histories(RuleBasedStateMachine):
         }
         removed = np.empty(len(told.removals), REMOVAL)
         removed["day"], removed["key_data"] = key_days(told.removals), told.removals["key_data"]
-        region, digest = self.story.ledger.region, set_digest(self.story.ledger.region, last.records)
+        region, digest = self.story.ledger.region, set_digest(self.story.ledger.region, by_kind(last.records))
         delta = decode_keyset(
             encode_delta(
-                KeysetDelta(region, since, last.number, last.at, last.first_day, digest, told.additions, removed)
+                KeysetDelta(
+                    region,
+                    since,
+                    last.number,
+                    last.at,
+                    last.first_day,
+                    digest,
+                    by_kind(told.additions),
+                    removals_by_kind(removed),
+                )
             )
         )
         assert isinstance(delta, KeysetDelta)
         for version in window:
-            assert apply_delta(version.records, delta).tobytes() == last.records.tobytes()
+            assert apply_delta(by_kind(version.records), delta)[KeyKind.GAEN].tobytes() == last.records.tobytes()
 
     def _live(self, ledger: Ledger) -> Records:
-        return ledger.keys["record"][live_rows(ledger, Day(ledger.versions[-1].first_day))]
+        return ledger.keys[KeyKind.GAEN]["record"][
+            live_rows(ledger.keys[KeyKind.GAEN], Day(ledger.versions[-1].first_day))
+        ]
 
     def _index(self, sequence: int) -> int:
         return int(np.searchsorted(self.story.ledger.reports["sequence"], sequence))
@@ -216,13 +227,13 @@ class Histories(RuleBasedStateMachine):
         """The keys that are public under this report in the newest version."""
         if not ledger.versions:
             return set()
-        rows = live_rows(ledger, Day(ledger.versions[-1].first_day))
-        mine = rows[ledger.keys["report"][rows] == self._index(sequence)]
-        return set(ledger.keys["record"]["key_data"][mine].tolist())
+        rows = live_rows(ledger.keys[KeyKind.GAEN], Day(ledger.versions[-1].first_day))
+        mine = rows[ledger.keys[KeyKind.GAEN]["report"][rows] == self._index(sequence)]
+        return set(ledger.keys[KeyKind.GAEN]["record"]["key_data"][mine].tolist())
 
     def _held_by_standing_reports(self) -> set[bytes]:
         ledger = self.story.ledger
-        reports, keys = ledger.reports, ledger.keys
+        reports, keys = ledger.reports, ledger.keys[KeyKind.GAEN]
         standing = (reports["objections"] == 0) & ~reports["withdrawn"]
         return set(keys["record"]["key_data"][standing[keys["report"]]].tolist())
 
@@ -248,10 +259,13 @@ class Histories(RuleBasedStateMachine):
         whole = Ledger()
         fold(whole, self.story.events)
         ours = self.story.ledger
-        for table, other in ((ours.keys, whole.keys), (ours.reports, whole.reports)):
-            for name in table.names:
-                assert table[name].tobytes() == other[name].tobytes()
-        assert (whole.sequence, whole.paused, whole.stints) == (ours.sequence, ours.paused, ours.stints)
+        for name in ours.reports.names:
+            assert ours.reports[name].tobytes() == whole.reports[name].tobytes()
+        for kind, keys in ours.keys.items():
+            for name in keys.names:
+                assert keys[name].tobytes() == whole.keys[kind][name].tobytes()
+        assert (whole.sequence, whole.paused) == (ours.sequence, ours.paused)
+        assert [keys.stints for keys in whole.keys.values()] == [keys.stints for keys in ours.keys.values()]
         assert [version.set_digest for version in whole.versions] == [v.set_digest for v in ours.versions]
 
 
@@ -281,7 +295,7 @@ def test_a_key_goes_over_to_a_holder_of_the_same_record() -> None:
     told.story.rollback(first)
     told.publish(1)
     assert len(told.versions[-1].by_key) == 1
-    assert not len(changes(told.story.ledger, 2, Day(told.versions[-1].first_day)).additions), (
+    assert not len(changes(told.story.ledger.keys[KeyKind.GAEN], 2, Day(told.versions[-1].first_day)).additions), (
         "nothing changed for phones"
     )
 

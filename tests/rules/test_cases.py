@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from tests.builders import NOON, Story, day_key, key, report_call
 from tocsin.model.calls import KeyVerdict, SentKey, Verdict
 from tocsin.model.claims import batch_claim, request_claim, version_claim
+from tocsin.model.keys import KeyKind
 from tocsin.model.sent import sent_digest
 
 
@@ -42,4 +43,6 @@ def test_in_any_order_exactly_the_keys_that_fail_are_named() -> None:
         KeyVerdict.TAKEN,
         KeyVerdict.FUTURE,
     )
-    assert {record["key_data"].tobytes() for record in story.ledger.keys["record"]} == {k.key_data for k in good}
+    assert {record["key_data"].tobytes() for record in story.ledger.keys[KeyKind.GAEN]["record"]} == {
+        k.key_data for k in good
+    }

@@ -25,7 +25,7 @@ from tocsin.model.calls import (
 from tocsin.model.claims import continue_claim, report_id, tracking_claim, withdrawal_claim
 from tocsin.model.code_reading import CodeKind, CodeReading
 from tocsin.model.events import Reported, Target, Withdrawn
-from tocsin.model.keys import NO_ONSET
+from tocsin.model.keys import NO_ONSET, KeyKind
 from tocsin.model.policy import Policy
 from tocsin.model.sent import sent_digest
 from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of, floor_quarter
@@ -445,7 +445,7 @@ def test_one_hold_back_a_part() -> None:  # K10, cases 9, 10 and 12
     assert judgement.draft.body.hold == (4, 3, 0, 3, 1, 0)
     story.append(judgement.draft)
     midnight_tonight = (TODAY + 1) * DAY_SECONDS
-    assert story.ledger.keys["release_at"].tolist() == [
+    assert story.ledger.keys[KeyKind.GAEN]["release_at"].tolist() == [
         midnight_tonight + 2 * 3600 + 4 * QUARTER_SECONDS,
         NOON + 3 * QUARTER_SECONDS,
         NOON + 3 * QUARTER_SECONDS,
@@ -464,10 +464,10 @@ def test_no_key_is_released_before_its_end_and_two_hours(offsets: list[int], dat
         return
     story.append(judgement.draft)
     ledger = story.ledger
-    starts = ledger.keys["record"]["rolling_start_interval_number"].astype(np.int64)
+    starts = ledger.keys[KeyKind.GAEN]["record"]["rolling_start_interval_number"].astype(np.int64)
     unheld = np.maximum((starts + 1) * 600 + 7200, floor_quarter(story.now))
-    held = (ledger.keys["release_at"] - unheld) // QUARTER_SECONDS
-    assert ((ledger.keys["release_at"] - unheld) % QUARTER_SECONDS == 0).all()
+    held = (ledger.keys[KeyKind.GAEN]["release_at"] - unheld) // QUARTER_SECONDS
+    assert ((ledger.keys[KeyKind.GAEN]["release_at"] - unheld) % QUARTER_SECONDS == 0).all()
     assert held.tolist() == [holds[np.unique(unheld).tolist().index(instant)] for instant in unheld.tolist()]
 
 

@@ -16,6 +16,7 @@ from tocsin.ledger.state import Ledger
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Refused
 from tocsin.model.events import Draft, Event, Reinstated, Reported, Revoked, RolledBack, Target, Withdrawn
+from tocsin.model.keys import KeyKind
 from tocsin.model.times import QUARTER_SECONDS, Instant
 
 NAMES = "pqrs"
@@ -83,11 +84,13 @@ def _meets(objection: Event, report: Event) -> bool:
 
 
 def _owner(ledger: Ledger, name: str) -> Holder | None:
-    rows = np.nonzero(ledger.keys["record"]["key_data"] == np.void(day_key(name).key_data))[0]
-    row = owner(ledger, int(rows[0])) if len(rows) else None
+    rows = np.nonzero(ledger.keys[KeyKind.GAEN]["record"]["key_data"] == np.void(day_key(name).key_data))[0]
+    row = owner(ledger, ledger.keys[KeyKind.GAEN], int(rows[0])) if len(rows) else None
     if row is None:
         return None
-    return int(ledger.reports["sequence"][ledger.keys["report"][row]]), int(ledger.keys["position"][row])
+    return int(ledger.reports["sequence"][ledger.keys[KeyKind.GAEN]["report"][row]]), int(
+        ledger.keys[KeyKind.GAEN]["position"][row]
+    )
 
 
 TARGETS = st.one_of(
@@ -173,9 +176,11 @@ class Histories(RuleBasedStateMachine):
         ledger, law = self.story.ledger, Law(self.story.events)
         owners = {name: law.owner(name) for name in NAMES}
         assert {name: _owner(ledger, name) for name in NAMES} == owners
-        rows = np.nonzero(owned_rows(ledger))[0]
+        rows = np.nonzero(owned_rows(ledger, ledger.keys[KeyKind.GAEN]))[0]
         owning = zip(
-            ledger.reports["sequence"][ledger.keys["report"][rows]], ledger.keys["position"][rows], strict=True
+            ledger.reports["sequence"][ledger.keys[KeyKind.GAEN]["report"][rows]],
+            ledger.keys[KeyKind.GAEN]["position"][rows],
+            strict=True,
         )
         assert sorted(owning) == sorted(holder for holder in owners.values() if holder is not None)
         standing = [not law.withdrawn(report) and not law.under_objection(report) for report in law.reports()]
@@ -185,7 +190,10 @@ class Histories(RuleBasedStateMachine):
         """The same journal, folded at once, is the same ledger."""
         ledger = Ledger()
         fold(ledger, self.story.events)
-        assert owned_rows(ledger).tolist() == owned_rows(self.story.ledger).tolist()
+        assert (
+            owned_rows(ledger, ledger.keys[KeyKind.GAEN]).tolist()
+            == owned_rows(self.story.ledger, self.story.ledger.keys[KeyKind.GAEN]).tolist()
+        )
         assert standing_reports(ledger).tolist() == standing_reports(self.story.ledger).tolist()
 
 

@@ -12,6 +12,7 @@ from tocsin.ledger.state import Ledger
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Refused
 from tocsin.model.events import Draft, Target
+from tocsin.model.keys import KeyKind
 from tocsin.model.policy import Policy
 from tocsin.publication.plan import plan
 from tocsin.rules import corrections, issuance, suspension
@@ -33,8 +34,8 @@ def _publish(story: Story) -> set[bytes]:
     draft = plan(story.ledger, story.policy, story.now, term=1, made=())
     assert draft is not None
     story.append(draft)
-    rows = live_rows(story.ledger, first_day(story.ledger, story.now, story.policy.useful_days))
-    return {record["key_data"].tobytes() for record in story.ledger.keys["record"][rows]}
+    rows = live_rows(story.ledger.keys[KeyKind.GAEN], first_day(story.ledger, story.now, story.policy.useful_days))
+    return {record["key_data"].tobytes() for record in story.ledger.keys[KeyKind.GAEN]["record"][rows]}
 
 
 def _effect(story: Story, draft: Draft) -> Effect:
@@ -47,9 +48,8 @@ def _rollback(story: Story, *reports: int) -> Draft:
 
 def _state(ledger: Ledger) -> dict[str, Any]:
     state = dict(vars(ledger))
-    for table in ("reports", "keys"):
-        columns = state[table]
-        state[table] = {name: columns[name].tobytes() for name in columns.names}
+    state["reports"] = {name: ledger.reports[name].tobytes() for name in ledger.reports.names}
+    state["keys"] = [keys[name].tobytes() for keys in ledger.keys.values() for name in keys.names]
     return copy.deepcopy(state)
 
 

@@ -27,7 +27,7 @@ from tocsin.journal.verify import verify
 from tocsin.model.calls import KeyVerdict, SentKey, Verdict
 from tocsin.model.errors import Unavailable
 from tocsin.model.events import BatchIssued, Published, Reported, Target
-from tocsin.model.keys import key_ends
+from tocsin.model.keys import KeyKind, key_ends
 from tocsin.model.times import (
     DAY_SECONDS,
     EMBARGO_SECONDS,
@@ -174,7 +174,7 @@ class Town:
         except SyncRefused as refused:
             self.refusals.add(refused.code)
         else:
-            early = key_ends(self.phone.records) + EMBARGO_SECONDS > self.true_now + 300
+            early = key_ends(self.phone.keys[KeyKind.GAEN]) + EMBARGO_SECONDS > self.true_now + 300
             assert not early.any(), "a phone was given a key that may be in use"
 
 
@@ -281,7 +281,7 @@ def _check(town: Town) -> None:
         <= newest.at
         and (end - 1) // INTERVALS_PER_DAY >= newest.first_day
     }
-    held = {record["key_data"].tobytes() for record in town.phone.records}
+    held = {record["key_data"].tobytes() for record in town.phone.keys[KeyKind.GAEN]}
     last = {key.key_data for sent in town.sent[-2:] for key in sent.keys}  # came after the newest version
     assert due - last <= held <= due
 
@@ -322,6 +322,6 @@ def test_the_last_resort_is_a_copy_from_before_the_stamp(
     assert town.phone.version == town.publisher.ledger.version
     names = ("kept", "another")
     yesterday = day_of(NOON) - 1
-    held = {record["key_data"].tobytes() for record in town.phone.records}
+    held = {record["key_data"].tobytes() for record in town.phone.keys[KeyKind.GAEN]}
     assert held == {drawn(f"{name} {day}", 16) for name in names for day in (yesterday, yesterday - 13)}
     town.stop()

@@ -16,6 +16,7 @@ from tocsin.journal.encoding import decode_body
 from tocsin.journal.port import Journal, Tip
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Published, Quarantined, Target
+from tocsin.model.keys import KeyKind
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
 from tocsin.publication.in_force import missing
 from tocsin.publication.release import released
@@ -98,7 +99,7 @@ def test_a_correction_between_plan_and_append_is_in_the_version(site: Site) -> N
     assert publisher_of(site, journal).publish() == 1
     [(sequence, body)] = published(site)
     assert (sequence, body.up_to) == (sequence, sequence - 1)
-    assert (len(phone(site).records), len(body.entering)) == (3, 1)
+    assert (len(phone(site).keys[KeyKind.GAEN]), len(body.entering)) == (3, 1)
 
 
 CARDS = Target(batch=1)
@@ -130,7 +131,7 @@ def test_every_act_that_changes_the_set_overtakes(site: Site, before: str | None
     publisher_of(site, journal).publish()
     [(sequence, body)] = published(site)
     assert body.up_to == sequence - 1
-    assert len(phone(site).records) == keys
+    assert len(phone(site).keys[KeyKind.GAEN]) == keys
 
 
 def test_reports_do_no_harm(site: Site) -> None:  # P7
@@ -142,10 +143,10 @@ def test_reports_do_no_harm(site: Site) -> None:  # P7
     publisher.publish()
     [(sequence, body)] = published(site)
     assert body.up_to == sequence - 2
-    assert len(phone(site).records) == 3
+    assert len(phone(site).keys[KeyKind.GAEN]) == 3
     site.clock.wait(QUARTER_SECONDS)
     publisher.publish()
-    assert len(phone(site).records) == 6
+    assert len(phone(site).keys[KeyKind.GAEN]) == 6
 
 
 def test_a_stream_of_corrections_does_not_starve_publication(site: Site) -> None:  # P7
@@ -160,7 +161,7 @@ def test_a_stream_of_corrections_does_not_starve_publication(site: Site) -> None
     [(sequence, body)] = published(site)
     assert journal.groups == PLANS_BESIDE + 1
     assert (body.up_to, len(body.entering)) == (sequence - 1, 12 - PLANS_BESIDE - 1)
-    assert len(phone(site).records) == 3 * len(body.entering)
+    assert len(phone(site).keys[KeyKind.GAEN]) == 3 * len(body.entering)
 
 
 @pytest.mark.parametrize("groups", range(PLANS_BESIDE + 1))
@@ -192,7 +193,7 @@ def test_another_publisher_is_faster(site: Site, groups: int, dies: bool) -> Non
     assert [body.version for _, body in published(site)] == [1]
     assert [entry.version for entry in out] == ([1] if dies else [])
     state = phone(site)
-    assert (state.version, len(state.records)) == (1, 3 * (6 - groups))
+    assert (state.version, len(state.keys[KeyKind.GAEN])) == (1, 3 * (6 - groups))
     site.clock.wait(QUARTER_SECONDS)
     assert ours.publish() == 2
     assert phone(site, state).version == phone(site).version == 2
@@ -246,7 +247,7 @@ def test_a_failing_journal_leaves_nothing_behind(site: Site) -> None:
             ours.publish()
     assert [body.version for _, body in published(site)] == [1]
     assert ours.publish() == 1
-    assert len(phone(site).records) == 3
+    assert len(phone(site).keys[KeyKind.GAEN]) == 3
 
 
 # --- the bucket changes -----------------------------------------------------------------------------------------------
@@ -271,7 +272,7 @@ def test_a_bucket_that_was_emptied_between_two_rounds(site: Site) -> None:
         ours.publish()
         assert objects(bucket)["v1/head"] == before["v1/head"] or how != "emptied"
         for state in [*states, None]:
-            assert len(phone(site, state).records) == 15
+            assert len(phone(site, state).keys[KeyKind.GAEN]) == 15
 
 
 def test_a_bucket_that_was_set_back(site: Site, tmp_path: Path) -> None:
@@ -478,7 +479,7 @@ def test_a_missing_day_key_stops_publication_and_unpublishes_nothing(site: Site)
             publisher.publish()
     hidden.rename(key)
     assert publisher.publish() == 2
-    assert len(phone(site).records) == 3
+    assert len(phone(site).keys[KeyKind.GAEN]) == 3
     fresh.close()
 
 
@@ -499,7 +500,7 @@ def test_two_publishers_take_turns(site: Site, tmp_path: Path) -> None:
         if serial % 3 == 0:
             assert pair[1 - turn].publish() == serial + 1
         state = phone(site, state)
-        assert len(state.records) == 3 * (serial + 1)
+        assert len(state.keys[KeyKind.GAEN]) == 3 * (serial + 1)
     assert told == list(range(1, 8))
     alone.publish()
     assert objects(tmp_path / "alone")["v1/head"] == objects(site.deployment.folders.bucket)["v1/head"]
@@ -545,10 +546,10 @@ def test_a_client_of_any_age_gets_to_the_present_set(site: Site) -> None:
         ours.publish()
         states[day] = phone(site)
     today = states[61]
-    assert today is not None and len(today.records) > 30
+    assert today is not None and len(today.keys[KeyKind.GAEN]) > 30
     for age in (1, 10, 14, 15, 60):
         state = phone(site, states[61 - age])
-        assert state.records.tobytes() == today.records.tobytes()
+        assert state.keys[KeyKind.GAEN].tobytes() == today.keys[KeyKind.GAEN].tobytes()
         assert (state.version, state.set_digest) == (today.version, today.set_digest)
     assert PROMPT.useful_days == 14
 
@@ -594,7 +595,7 @@ def test_a_surge_is_kept_back_before_a_version_is_planned(surging: Site) -> None
     told: list[Surge] = []
     publisher = surging.deployment.publisher(told_surge=told.append)
     assert publisher.publish() == 1
-    assert len(phone(surging).records) == 0
+    assert len(phone(surging).keys[KeyKind.GAEN]) == 0
     assert [surge.reports for surge in told] == [3]
     [body] = quarantines(surging)
     assert (body.target, body.who, body.why) == (
@@ -604,11 +605,11 @@ def test_a_surge_is_kept_back_before_a_version_is_planned(surging: Site) -> None
     )
     surging.clock.wait(QUARTER_SECONDS)
     surging.report("phone 3", 3)
-    assert (publisher.publish(), len(quarantines(surging)), len(phone(surging).records)) == (2, 1, 0)
+    assert (publisher.publish(), len(quarantines(surging)), len(phone(surging).keys[KeyKind.GAEN])) == (2, 1, 0)
     sequence = next(iter(publisher.ledger.quarantines))
     surging.performer.act(lambda ledger, now: lift(ledger, sequence, by("lift")))
     surging.clock.wait(QUARTER_SECONDS)
-    assert (publisher.publish(), len(quarantines(surging)), len(phone(surging).records)) == (3, 1, 12)
+    assert (publisher.publish(), len(quarantines(surging)), len(phone(surging).keys[KeyKind.GAEN])) == (3, 1, 12)
 
 
 def test_a_surge_is_looked_for_only_where_a_version_is_due(surging: Site) -> None:  # Q2
@@ -629,7 +630,7 @@ def test_two_publishers_find_one_surge(surging: Site) -> None:  # Q2, Q3
     slow = publisher_of(surging, between)
     assert slow.publish() == 1
     assert len(told) == len(quarantines(surging)) == 1
-    assert len(phone(surging).records) == 0
+    assert len(phone(surging).keys[KeyKind.GAEN]) == 0
 
 
 def test_a_quarantine_that_comes_while_a_version_is_planned_holds_for_it(site: Site) -> None:  # P7, Q1
@@ -641,4 +642,4 @@ def test_a_quarantine_that_comes_while_a_version_is_planned_holds_for_it(site: S
 
     overtaking = Meddled(site.deployment.journal, keep_back)
     assert publisher_of(site, overtaking).publish() == 1
-    assert len(phone(site).records) == 0
+    assert len(phone(site).keys[KeyKind.GAEN]) == 0

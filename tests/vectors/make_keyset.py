@@ -145,7 +145,7 @@ def bad_files() -> list[dict[str, Any]]:
             file([section(day, [], [key(1)])], kind=0, versions=(0, 9)),
             "a dump has no window and no removals",
         ),
-        ("key kind", file([section(day, [ONE], [], kind=2)]), "the key kind is unknown"),
+        ("key kind", file([section(day, [ONE], [], kind=3)]), "the key kind is unknown"),
         ("section without keys", file([section(day, [], [])]), "a section is empty"),
         ("one key too many announced", file([section(day, [ONE], [], counts=(2, 0))]), end),
         ("all keys of the world announced", file([section(day, [ONE], [], counts=(2**32 - 1, 2**32 - 1))]), end),

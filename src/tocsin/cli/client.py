@@ -24,7 +24,7 @@ from tocsin.client.sync import SyncReason, SyncRefused, next_sync_at
 from tocsin.client.sync import sync as synced
 from tocsin.model.calls import SECRET_BYTES, Answer, SentKey, Verdict
 from tocsin.model.errors import Invalid, Refused
-from tocsin.model.keys import KEY_BYTES, MAX_KEYS, MAX_PERIOD
+from tocsin.model.keys import KEY_BYTES, MAX_KEYS, MAX_PERIOD, KeyKind
 from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, day_of, utc
 
 PhoneFolder = Annotated[Path, Parameter(name="--phone", help="The phone's own folder; made if it is not there.")]
@@ -191,7 +191,7 @@ def sync(*, phone: PhoneFolder, trust: TrustFile, json: Json = False, terminal: 
         version=after.version,
         news=after is not before,
         at=after.at,
-        keys=len(after.records),
+        keys=after.key_count,
         next_sync_at=next_sync_at(after.due_at, now, chance()),
     )
     if json:
@@ -218,12 +218,12 @@ def match(*, phone: KnownPhone, sightings: Path, json: Json = False, terminal: I
     if state is None:
         raise Refused("not_synced", "This phone holds no public set yet: run `tocsin client sync`.")
     seen = read_sightings(sightings)
-    found = matches_of(state.records, seen)
+    found = matches_of(state.keys[KeyKind.GAEN], seen)
     listed = [_as_json(one, seen) for one in found]
     if json:
-        terminal.json({"version": state.version, "keys": len(state.records), "matches": listed})
+        terminal.json({"version": state.version, "keys": state.key_count, "matches": listed})
         return
-    compared = f"{counted(len(seen), 'sighting')} compared with {counted(len(state.records), 'key')}"
+    compared = f"{counted(len(seen), 'sighting')} compared with {counted(state.key_count, 'key')}"
     if not found:
         terminal.say(f"No exposure: {compared} of version {state.version:,}.")
         return

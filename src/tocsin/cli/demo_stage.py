@@ -22,7 +22,7 @@ from tocsin.model.calls import Answer, SentKey, Verdict
 from tocsin.model.code_reading import CodeKind
 from tocsin.model.errors import Unavailable
 from tocsin.model.events import Body, Draft
-from tocsin.model.keys import KEY_BYTES, RECORD, Records
+from tocsin.model.keys import KEY_BYTES, RECORD, KeyKind, Records
 from tocsin.model.policy import Policy
 from tocsin.model.times import INTERVALS_PER_DAY, Instant
 from tocsin.rules import issuance
@@ -198,7 +198,7 @@ class Phone:
             return data
 
         self._state = sync(self._state, self._stage.trust, self._stage.clock.now(), measured)
-        return len(match(self._state.records, self._heard))
+        return len(match(self._state.keys[KeyKind.GAEN], self._heard))
 
 
 def _sighting(records: Records, row: int) -> Sightings:

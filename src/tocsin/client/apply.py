@@ -2,29 +2,38 @@
 
 import numpy as np
 
-from tocsin.formats.keyset import KeysetDelta
+from tocsin.formats.keyset import KeysetDelta, Removals
 from tocsin.formats.set_digest import canonical
-from tocsin.model.keys import RECORD, Records, key_days, key_halves, key_order, rows_of
+from tocsin.model.keys import KeysByKind, Records, key_days, key_order, key_words, rows_of
 
 
-def apply_delta(records: Records, delta: KeysetDelta) -> Records:
-    """The set at `delta.to_version`, canonical, from `records`: the set at any version in the delta's window.
+def apply_delta(keys: KeysByKind, delta: KeysetDelta) -> KeysByKind:
+    """The set at `delta.to_version`, canonical, from `keys`: the set at any version in the delta's window.
 
     Days before `first_day` drop out, removals go, additions come or replace. Sorts: O(n log n).
 
-    >>> from tocsin.formats.keyset import REMOVAL
-    >>> delta = KeysetDelta("de", 1, 2, 900, 0, bytes(32), np.zeros(1, RECORD), np.empty(0, REMOVAL))
-    >>> len(apply_delta(np.empty(0, RECORD), delta))
+    >>> from tocsin.formats.keyset import removals_by_kind
+    >>> from tocsin.model.keys import RECORD, KeyKind, by_kind
+    >>> delta = KeysetDelta("de", 1, 2, 900, 0, bytes(32), by_kind(np.zeros(1, RECORD)), removals_by_kind())
+    >>> len(apply_delta(by_kind(), delta)[KeyKind.GAEN])
     1
     """
-    removed = np.zeros(len(delta.removals), RECORD)
-    removed["key_data"] = delta.removals["key_data"]
-    live = rows_of(records, key_days(records) >= delta.first_day)
-    named = np.concatenate([removed, delta.additions, live], dtype=RECORD)
+    return {
+        kind: _applied(records, delta.additions[kind], delta.removals[kind], delta.first_day)
+        for kind, records in keys.items()
+    }
+
+
+def _applied(records: Records, additions: Records, removals: Removals, first_day: int) -> Records:
+    """What becomes of the keys of one kind."""
+    removed = np.zeros(len(removals), records.dtype)
+    removed["key_data"] = removals["key_data"]
+    live = rows_of(records, key_days(records) >= first_day)
+    named = np.concatenate([removed, additions, live], dtype=records.dtype)
     # One stable sort decides: of equal keys the first stands. A removal beats all, an addition the old record.
     order = key_order(named)
-    halves = key_halves(named)[order]
+    words = key_words(named)[order]
     first = np.ones(len(order), np.bool_)
-    first[1:] = (halves[1:] != halves[:-1]).any(axis=1)
+    first[1:] = (words[1:] != words[:-1]).any(axis=1)
     standing = order[first]
     return canonical(rows_of(named, standing[standing >= len(removed)]))

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from tocsin.formats.keyset import KeysetDump, decode_keyset, encode_dump
 from tocsin.model.errors import Invalid
-from tocsin.model.keys import Records
+from tocsin.model.keys import KeysByKind
 from tocsin.model.times import Instant
 
 _FRONT: Final = struct.Struct(">4sQQ32s")
@@ -23,7 +23,7 @@ class SyncState(Struct, frozen=True, eq=False):
     """The public set at `version` and the head that proved it.
 
     `term`, `at`, `due_at`, `first_day`, `set_digest` and `journal` (digest of the `published` event) are the head's;
-    `records` is canonical.
+    `keys` is canonical.
     """
 
     region: str
@@ -34,12 +34,17 @@ class SyncState(Struct, frozen=True, eq=False):
     first_day: int
     set_digest: bytes
     journal: bytes
-    records: Records
+    keys: KeysByKind
+
+    @property
+    def key_count(self) -> int:
+        """How many keys are held, of all kinds."""
+        return sum(len(records) for records in self.keys.values())
 
 
 def encode_state(state: SyncState) -> bytes:
     """`state` as an app stores it; to be put in the old one's place atomically."""
-    dump = KeysetDump(state.region, state.version, state.at, state.first_day, state.set_digest, state.records)
+    dump = KeysetDump(state.region, state.version, state.at, state.first_day, state.set_digest, state.keys)
     body = _FRONT.pack(_MAGIC, state.term, state.due_at, state.journal) + encode_dump(dump)
     return body + hashlib.sha256(body).digest()
 
@@ -62,5 +67,5 @@ def decode_state(data: bytes) -> SyncState:
         first_day=dump.first_day,
         set_digest=dump.set_digest,
         journal=journal,
-        records=dump.records,
+        keys=dump.keys,
     )

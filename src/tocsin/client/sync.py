@@ -18,7 +18,7 @@ from tocsin.formats.keyset import KeysetDelta, KeysetDump, decode_keyset
 from tocsin.formats.leaf import HEAD_NAME, Delta, Dump, Leaf, Named, Profile, ProfileFiles, object_name, parse_head_text
 from tocsin.formats.set_digest import set_digest
 from tocsin.model.errors import Invalid, Refused
-from tocsin.model.keys import Records, key_ends
+from tocsin.model.keys import KeysByKind, key_ends
 from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Instant
 from tocsin.transparency.note import verify_note
 
@@ -84,12 +84,12 @@ def sync(state: SyncState | None, trust: Trust, now: int, fetch: Fetch) -> SyncS
     if state is not None and not _is_news(state, leaf):
         return state
     bucket = _Keysets(leaf, fetch)
-    records = bucket.records_from(state) if state is not None else None
-    if records is None:
-        records = bucket.records()
-    if records is None:
+    keys = bucket.keys_from(state) if state is not None else None
+    if keys is None:
+        keys = bucket.keys()
+    if keys is None:
         raise SyncRefused(SyncReason.WRONG_DIGEST)
-    if (key_ends(records) + EMBARGO_SECONDS > leaf.at).any():
+    if any((key_ends(records) + EMBARGO_SECONDS > leaf.at).any() for records in keys.values()):
         raise SyncRefused(SyncReason.EARLY_KEY)
     return SyncState(
         region=leaf.region,
@@ -100,7 +100,7 @@ def sync(state: SyncState | None, trust: Trust, now: int, fetch: Fetch) -> SyncS
         first_day=leaf.first_day,
         set_digest=leaf.set_digest,
         journal=leaf.journal,
-        records=records,
+        keys=keys,
     )
 
 
@@ -163,24 +163,24 @@ class _Keysets:
         # A delta that ends before the head's version leads nowhere.
         self._delta = files.delta if files.delta and files.delta.to_version == leaf.version else None
 
-    def records_from(self, state: SyncState) -> Records | None:
+    def keys_from(self, state: SyncState) -> KeysByKind | None:
         """The head's set by the delta from `state`; None if that is not in its window or leads to another set."""
         if self._delta is None or state.version < self._delta.from_version:
             return None
-        return self._agreeing(apply_delta(state.records, self._fetched_delta(self._delta)))
+        return self._agreeing(apply_delta(state.keys, self._fetched_delta(self._delta)))
 
-    def records(self) -> Records | None:
+    def keys(self) -> KeysByKind | None:
         """The head's set by the dump, and the delta if that is older; None if they lead to another set."""
         if self._dump is None or (self._dump.version < self._leaf.version and self._delta is None):
             raise SyncRefused(SyncReason.MALFORMED)  # the head names no way to its version
-        records = self._fetched_dump(self._dump).records
+        keys = self._fetched_dump(self._dump).keys
         if self._delta is not None and self._dump.version < self._leaf.version:
-            records = apply_delta(records, self._fetched_delta(self._delta))  # 8
-        return self._agreeing(records)
+            keys = apply_delta(keys, self._fetched_delta(self._delta))  # 8
+        return self._agreeing(keys)
 
-    def _agreeing(self, records: Records) -> Records | None:
+    def _agreeing(self, keys: KeysByKind) -> KeysByKind | None:
         """Step 9."""
-        return records if set_digest(self._leaf.region, records) == self._leaf.set_digest else None
+        return keys if set_digest(self._leaf.region, keys) == self._leaf.set_digest else None
 
     def _fetched_dump(self, named: Dump) -> KeysetDump:
         dump = self._fetched_file(named.file)

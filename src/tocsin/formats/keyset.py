@@ -7,7 +7,7 @@ records lead to the set digest is for `client.sync` to judge: a delta alone can'
 
 import hashlib
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -17,22 +17,22 @@ from numpy.typing import NDArray
 from tocsin.formats.set_digest import SET_DIGEST_BYTES, canonical, region_field
 from tocsin.model.errors import Invalid
 from tocsin.model.keys import (
-    KEY_BYTES,
     MAX_ONSET_DISTANCE,
     MAX_PERIOD,
     NO_ONSET,
-    RECORD,
-    RECORD_BYTES,
+    RECORDS,
     KeyKind,
+    KeysByKind,
     Records,
     ReportType,
     ascend_strictly,
     has_twice,
     key_days,
-    key_halves,
+    key_words,
     rows_of,
     sorted_by_key,
 )
+from tocsin.model.times import INTERVALS_PER_DAY
 
 MAGIC: Final = b"TKS1"
 CODEC_RAW: Final = 0
@@ -44,21 +44,33 @@ _SECTION: Final = struct.Struct(">BIII")  # key kind, day, additions, removals
 _CHECKSUM_BYTES: Final = 32
 _PUBLIC_TYPES: Final = (ReportType.CONFIRMED, ReportType.LIKELY, ReportType.SELF_REPORTED)
 
-REMOVAL: Final = np.dtype([("day", ">u4"), ("key_data", "V16")])
-"""A removed key, with the day under which it stood."""
+REMOVALS: Final = {
+    kind: np.dtype([("day", ">u4"), ("key_data", record["key_data"])]) for kind, record in RECORDS.items()
+}
+"""For each kind a removed key, with the day under which it stood."""
+REMOVAL: Final = REMOVALS[KeyKind.GAEN]
 Removals = NDArray[Any]
-"""A one-dimensional array of `REMOVAL`."""
+"""A one-dimensional array of one of `REMOVALS`."""
+RemovalsByKind = Mapping[KeyKind, Removals]
+"""A table for every kind, in the order of their numbers."""
+_KIND_OF_REMOVAL: Final = {removal.itemsize: kind for kind, removal in REMOVALS.items()}
+
+
+def removals_by_kind(*tables: Removals) -> RemovalsByKind:
+    """`tables`, at most one of a kind, as `RemovalsByKind`."""
+    given = {_KIND_OF_REMOVAL[table.itemsize]: table for table in tables}
+    return {kind: given.get(kind, np.empty(0, removal)) for kind, removal in REMOVALS.items()}
 
 
 class KeysetDump(Struct, frozen=True, eq=False):
-    """The whole public set at `version`. `at` UTC seconds; `records` in any order to encode, canonical if decoded."""
+    """The whole public set at `version`. `at` UTC seconds; `keys` in any order to encode, canonical if decoded."""
 
     region: str
     version: int
     at: int
     first_day: int
     set_digest: bytes
-    records: Records
+    keys: KeysByKind
 
 
 class KeysetDelta(Struct, frozen=True, eq=False):
@@ -74,19 +86,20 @@ class KeysetDelta(Struct, frozen=True, eq=False):
     at: int
     first_day: int
     set_digest: bytes
-    additions: Records
-    removals: Removals
+    additions: KeysByKind
+    removals: RemovalsByKind
 
 
 def encode_dump(dump: KeysetDump) -> bytes:
-    """The bytes of `dump`; the same for any order of its records. Raises `Invalid` for what decoding would refuse.
+    """The bytes of `dump`; the same for any order of its keys. Raises `Invalid` for what decoding would refuse.
 
-    >>> dump = KeysetDump("de", 1, 900, 0, bytes(32), np.empty(0, RECORD))
+    >>> from tocsin.model.keys import by_kind
+    >>> dump = KeysetDump("de", 1, 900, 0, bytes(32), by_kind())
     >>> len(encode_dump(dump))
     101
     """
     versions = (0, dump.version, dump.at, dump.first_day)
-    return _encode(_DUMP, dump.region, versions, dump.set_digest, dump.records, np.empty(0, REMOVAL))
+    return _encode(_DUMP, dump.region, versions, dump.set_digest, dump.keys, removals_by_kind())
 
 
 def encode_delta(delta: KeysetDelta) -> bytes:
@@ -96,23 +109,29 @@ def encode_delta(delta: KeysetDelta) -> bytes:
 
 
 def _encode(
-    kind: int, region: str, versions: tuple[int, int, int, int], digest: bytes, additions: Records, removals: Removals
+    file_kind: int,
+    region: str,
+    versions: tuple[int, int, int, int],
+    digest: bytes,
+    additions: KeysByKind,
+    removals: RemovalsByKind,
 ) -> bytes:
     if len(digest) != SET_DIGEST_BYTES:
         raise Invalid("a set digest has 32 bytes")
-    additions, removals = canonical(additions), _by_day_and_key(removals)
-    _check(versions, additions, removals)
-    parts = [MAGIC, bytes([CODEC_RAW, kind]), region_field(region), _VERSIONS.pack(*versions), digest]
-    for day, added, removed in _sections(additions, removals):
-        parts.append(_SECTION.pack(KeyKind.GAEN, day, len(added), len(removed)))
-        parts.extend(added[name].tobytes() for name in RECORD.names or ())
-        parts.append(removed["key_data"].tobytes())
+    parts = [MAGIC, bytes([CODEC_RAW, file_kind]), region_field(region), _VERSIONS.pack(*versions), digest]
+    for kind in KeyKind:
+        added, removed = canonical(additions[kind]), _by_day_and_key(removals[kind])
+        _check(kind, versions, added, removed)
+        for day, added_that_day, removed_that_day in _sections(added, removed):
+            parts.append(_SECTION.pack(kind, day, len(added_that_day), len(removed_that_day)))
+            parts.extend(added_that_day[name].tobytes() for name in RECORDS[kind].names or ())
+            parts.append(removed_that_day["key_data"].tobytes())
     body = b"".join(parts)
     return body + hashlib.sha256(body).digest()
 
 
 def _sections(additions: Records, removals: Removals) -> Iterator[tuple[int, Records, Removals]]:
-    """Day by day, ascending: the day, its additions, its removals."""
+    """Of one kind, day by day, ascending: the day, its additions, its removals."""
     added_days, removed_days = key_days(additions), removals["day"].astype(np.int64)
     days = np.union1d(added_days, removed_days)
     added_ends = np.searchsorted(added_days, days, "right").tolist()
@@ -130,71 +149,87 @@ def decode_keyset(data: bytes) -> KeysetDump | KeysetDelta:
     cursor = _Cursor(memoryview(data)[:-_CHECKSUM_BYTES])
     if hashlib.sha256(cursor.rest).digest() != data[-_CHECKSUM_BYTES:]:
         raise Invalid("the checksum is wrong")
-    _, codec, kind, region_length = cursor.unpack(_START)
+    _, codec, file_kind, region_length = cursor.unpack(_START)
     if codec != CODEC_RAW:
         raise Invalid("the codec is unknown")
-    if kind not in (_DUMP, _DELTA):
+    if file_kind not in (_DUMP, _DELTA):
         raise Invalid("neither a dump nor a delta")
     region = bytes(cursor.take(region_length)).decode("latin-1")
     region_field(region)
     versions = cursor.unpack(_VERSIONS)
     digest = bytes(cursor.take(SET_DIGEST_BYTES))
     additions, removals = _decode_sections(cursor)
-    _check(versions, additions, removals)
+    for kind in KeyKind:
+        _check(kind, versions, additions[kind], removals[kind])
     from_version, to_version, at, first_day = versions
-    if kind == _DELTA:
+    if file_kind == _DELTA:
         return KeysetDelta(region, from_version, to_version, at, first_day, digest, additions, removals)
-    if from_version or len(removals):
+    if from_version or any(len(table) for table in removals.values()):
         raise Invalid("a dump has no window and no removals")
     return KeysetDump(region, to_version, at, first_day, digest, additions)
 
 
-def _decode_sections(cursor: "_Cursor") -> tuple[Records, Removals]:
-    additions, removals = [np.empty(0, RECORD)], [np.empty(0, REMOVAL)]
-    last_day = -1
+def _decode_sections(cursor: "_Cursor") -> tuple[KeysByKind, RemovalsByKind]:
+    additions = {kind: [np.empty(0, record)] for kind, record in RECORDS.items()}
+    removals = {kind: [np.empty(0, removal)] for kind, removal in REMOVALS.items()}
+    last = (0, 0)
     while cursor.rest:
-        key_kind, day, added_count, removed_count = cursor.unpack(_SECTION)
-        if key_kind != KeyKind.GAEN:
+        number, day, added_count, removed_count = cursor.unpack(_SECTION)
+        if number not in additions:
             raise Invalid("the key kind is unknown")
-        if day <= last_day:
+        kind = KeyKind(number)
+        if (kind, day) <= last:
             raise Invalid("the sections are not ascending")
         if not added_count and not removed_count:
             raise Invalid("a section is empty")
-        last_day = day
-        # Both lists are taken before anything is made for them: a count that lies costs nothing.
-        columns = _Cursor(cursor.take(added_count * RECORD_BYTES))
-        removed_keys = np.frombuffer(cursor.take(removed_count * KEY_BYTES), "V16")
-        added = np.empty(added_count, RECORD)
-        for name in RECORD.names or ():
-            column = RECORD[name]
-            added[name] = np.frombuffer(columns.take(added_count * column.itemsize), column)
-        if (key_days(added) != day).any():
-            raise Invalid("a key stands under another day than its own")
-        removed = np.empty(removed_count, REMOVAL)
-        removed["day"], removed["key_data"] = day, removed_keys
-        if not (ascend_strictly(key_halves(added)) and ascend_strictly(key_halves(removed))):
-            raise Invalid("the keys of a section are not ascending")
-        additions.append(added)
-        removals.append(removed)
-    return np.concatenate(additions, dtype=RECORD), np.concatenate(removals, dtype=REMOVAL)
+        last = (kind, day)
+        added, removed = _decode_section(cursor, kind, day, added_count, removed_count)
+        additions[kind].append(added)
+        removals[kind].append(removed)
+    return (
+        {kind: np.concatenate(tables, dtype=RECORDS[kind]) for kind, tables in additions.items()},
+        {kind: np.concatenate(tables, dtype=REMOVALS[kind]) for kind, tables in removals.items()},
+    )
 
 
-def _check(versions: tuple[Any, ...], additions: Records, removals: Removals) -> None:
-    """What holds over all sections; raises `Invalid`."""
+def _decode_section(
+    cursor: "_Cursor", kind: KeyKind, day: int, added_count: int, removed_count: int
+) -> tuple[Records, Removals]:
+    record = RECORDS[kind]
+    # Both lists are taken before anything is made for them: a count that lies costs nothing.
+    columns = _Cursor(cursor.take(added_count * record.itemsize))
+    removed_keys = np.frombuffer(cursor.take(removed_count * record["key_data"].itemsize), record["key_data"])
+    added = np.empty(added_count, record)
+    for name in record.names or ():
+        column = record[name]
+        added[name] = np.frombuffer(columns.take(added_count * column.itemsize), column)
+    if (key_days(added) != day).any():
+        raise Invalid("a key stands under another day than its own")
+    removed = np.empty(removed_count, REMOVALS[kind])
+    removed["day"], removed["key_data"] = day, removed_keys
+    if not (ascend_strictly(key_words(added)) and ascend_strictly(key_words(removed))):
+        raise Invalid("the keys of a section are not ascending")
+    return added, removed
+
+
+def _check(kind: KeyKind, versions: tuple[Any, ...], additions: Records, removals: Removals) -> None:
+    """What holds over all sections of a kind; raises `Invalid`."""
     from_version, to_version, _, first_day = versions
     if from_version > to_version:
         raise Invalid("the window ends before it begins")
     if (key_days(additions) < first_day).any() or (removals["day"] < first_day).any():
         raise Invalid("a key is older than the first day")
-    periods = additions["rolling_period"]
-    if ((periods < 1) | (periods > MAX_PERIOD)).any() or (additions["rolling_start_interval_number"] == 0).any():
+    starts, periods = additions["rolling_start_interval_number"], additions["rolling_period"]
+    if ((periods < 1) | (periods > MAX_PERIOD)).any() or (starts == 0).any():
         raise Invalid("a key's start or period is impossible")
+    if kind is KeyKind.DP3T and ((starts % INTERVALS_PER_DAY != 0) | (periods != INTERVALS_PER_DAY)).any():
+        raise Invalid("a DP-3T key is not of a whole day")
     if not np.isin(additions["report_type"], _PUBLIC_TYPES).all():
         raise Invalid("a report type is unknown")
     onsets = additions["days_since_onset"]
     if ((onsets != NO_ONSET) & (np.abs(onsets.astype(np.int64)) > MAX_ONSET_DISTANCE)).any():
         raise Invalid("an onset is out of range")
-    named = np.empty(len(additions) + len(removals), REMOVAL)
+    named = np.empty(len(additions) + len(removals), REMOVALS[kind])
     named["key_data"] = np.concatenate([additions["key_data"], removals["key_data"]])
     if has_twice(sorted_by_key(named)):
         raise Invalid("a key is named twice")

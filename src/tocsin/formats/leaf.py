@@ -86,6 +86,11 @@ class Leaf(Struct, frozen=True):
     dp3t_keys: int
     profiles: tuple[ProfileFiles, ...]
 
+    @property
+    def live_keys(self) -> int:
+        """How many keys are live, of all kinds."""
+        return self.gaen_keys + self.dp3t_keys
+
 
 class ListedFile(Struct, frozen=True):
     """One file of a profile of several: part `part` of `parts` (from 1) of the window; `from_version` 0 in a dump.

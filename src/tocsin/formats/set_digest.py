@@ -1,7 +1,7 @@
 """The set digest: what a dump, and a set with its deltas, must lead to (``docs/formats/keys.md``).
 
-The *canonical order* of a set is by day, then by key; each key stands in a set once. The digest hashes the records in
-that order, so whoever holds the same set computes the same 32 bytes, whatever way the set took to them.
+The *canonical order* of a set is by kind, then by day, then by key; each key stands in a set once. The digest hashes
+the records in that order, so whoever holds the same set computes the same 32 bytes, whatever way the set took to them.
 """
 
 import re
@@ -10,7 +10,17 @@ from typing import Final
 import numpy as np
 
 from tocsin.model.errors import Invalid
-from tocsin.model.keys import RECORD, KeyKind, Records, has_twice, key_days, rows_of, sorted_by_key
+from tocsin.model.keys import (
+    RECORDS,
+    KeyKind,
+    KeysByKind,
+    Records,
+    has_twice,
+    key_days,
+    kind_of,
+    rows_of,
+    sorted_by_key,
+)
 from tocsin.model.labels import labelled_hash
 
 SET_DIGEST_BYTES: Final = 32
@@ -29,27 +39,28 @@ def region_field(region: str) -> bytes:
 
 
 def canonical(records: Records) -> Records:
-    """`records` by day, then by key. Raises `Invalid` if a key occurs twice. Sorts: O(n log n)."""
+    """`records`, all of one kind, by day, then by key. Raises `Invalid` if a key occurs twice. Sorts: O(n log n)."""
     # np.concatenate, for one, turns a table to the machine's byte order without being asked.
-    by_key = sorted_by_key(records.astype(RECORD, copy=False))
+    by_key = sorted_by_key(records.astype(RECORDS[kind_of(records)], copy=False))
     if has_twice(by_key):
         raise Invalid("a key occurs twice in a set")
     return rows_of(by_key, np.argsort(key_days(by_key), kind="stable"))
 
 
-def set_digest(region: str, records: Records) -> bytes:
-    """The 32-byte set digest of `records` (any order) in `region`.
+def set_digest(region: str, keys: KeysByKind) -> bytes:
+    """The 32-byte set digest of `keys` (in any order) in `region`.
 
     Raises `Invalid` if a key occurs twice or the region is none.
 
-    >>> from tocsin.model.keys import RECORD
-    >>> set_digest("de", np.empty(0, RECORD)).hex()[:16]
+    >>> from tocsin.model.keys import by_kind
+    >>> set_digest("de", by_kind()).hex()[:16]
     '0a5fd82ad23473df'
     """
-    ordered = canonical(records)
-    days, firsts, counts = np.unique(key_days(ordered), return_index=True, return_counts=True)
     parts = [region_field(region)]
-    for day, first, count in zip(days.tolist(), firsts.tolist(), counts.tolist(), strict=True):
-        parts.append(KeyKind.GAEN.to_bytes(1, "big") + day.to_bytes(4, "big") + count.to_bytes(4, "big"))
-        parts.append(ordered[first : first + count].tobytes())
+    for kind in KeyKind:
+        ordered = canonical(keys[kind])
+        days, firsts, counts = np.unique(key_days(ordered), return_index=True, return_counts=True)
+        for day, first, count in zip(days.tolist(), firsts.tolist(), counts.tolist(), strict=True):
+            parts.append(kind.to_bytes(1, "big") + day.to_bytes(4, "big") + count.to_bytes(4, "big"))
+            parts.append(ordered[first : first + count].tobytes())
     return labelled_hash("set", b"".join(parts))

@@ -16,7 +16,7 @@ from tocsin.journal.encoding import StoredEvent, decode_body
 from tocsin.model import base64url
 from tocsin.model.errors import Invalid
 from tocsin.model.events import Event, HasKeys, ReportContent
-from tocsin.model.keys import CONTENT_KEY, MAX_KEYS, KeyKind
+from tocsin.model.keys import CONTENT_KEYS, MAX_KEYS, KeyKind
 from tocsin.model.labels import prefix
 from tocsin.model.ports import DayKeys
 from tocsin.model.times import Day
@@ -29,13 +29,16 @@ TAG_BYTES: Final = 16
 
 _PLAIN_HEAD: Final = struct.Struct(">BIHI32sB")
 _DAY: Final = struct.Struct(">I")
+_NO_KIND: Final = bytes([KeyKind.GAEN])
+"""What an empty list of keys is laid out as."""
+_CONTENT_KEY_OF: Final = {bytes([kind]): content_key for kind, content_key in CONTENT_KEYS.items()}
 _ALL_POSITIONS: Final = bytes(range(MAX_KEYS))
 _SEALED_HEAD_BYTES: Final = _DAY.size + NONCE_BYTES
 
 
 def encode_content(content: ReportContent) -> bytes:
     """The plain bytes of a report's content. Raises `Invalid` for what `decode_content` would not take."""
-    if content.keys.dtype != CONTENT_KEY or len(content.sent) != ID_BYTES:
+    if content.keys.dtype not in CONTENT_KEYS.values() or len(content.sent) != ID_BYTES:
         raise Invalid("the content is not laid out as a report's")
     try:
         head = _PLAIN_HEAD.pack(
@@ -49,21 +52,29 @@ def encode_content(content: ReportContent) -> bytes:
 
 
 def decode_content(plain: bytes) -> ReportContent:
-    """A report's content from its plain bytes; its keys are a view of them. Raises `Invalid` for any other bytes."""
+    """A report's content from its plain bytes; its keys, all of one kind, are a view of them.
+
+    Raises `Invalid` for any other bytes.
+    """
     if len(plain) < _PLAIN_HEAD.size:
         raise Invalid("the content is too short")
     layout, batch, serial, provider, sent, count = _PLAIN_HEAD.unpack_from(plain)
     if layout != LAYOUT:
         raise Invalid("the content has a layout that this version does not know: update tocsin")
-    if len(plain) != _PLAIN_HEAD.size + count * CONTENT_KEY.itemsize:
-        raise Invalid("the content's length does not fit its number of keys")
-    kinds = plain[_PLAIN_HEAD.size :: CONTENT_KEY.itemsize]  # bytes: for so few, numpy would take longer
-    if kinds.count(KeyKind.GAEN) != count:
+    kind = plain[_PLAIN_HEAD.size : _PLAIN_HEAD.size + 1] or _NO_KIND
+    content_key = _CONTENT_KEY_OF.get(kind)
+    if content_key is None:
         raise Invalid("the content has keys of a kind that this version does not know: update tocsin")
-    positions = plain[_PLAIN_HEAD.size + 1 :: CONTENT_KEY.itemsize]
+    width = content_key.itemsize
+    if len(plain) != _PLAIN_HEAD.size + count * width:
+        raise Invalid("the content's length does not fit its number of keys")
+    # Bytes: for so few, numpy would take longer.
+    if plain[_PLAIN_HEAD.size :: width].count(kind) != count:
+        raise Invalid("the content has keys of several kinds")
+    positions = plain[_PLAIN_HEAD.size + 1 :: width]
     if not _ALL_POSITIONS.startswith(positions) and not _ascend(positions):
         raise Invalid("the content's positions do not ascend, or pass the most that a report may have")
-    keys = np.frombuffer(plain, CONTENT_KEY, offset=_PLAIN_HEAD.size)
+    keys = np.frombuffer(plain, content_key, offset=_PLAIN_HEAD.size)
     return ReportContent(batch, serial, provider, sent, keys)
 
 

@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from tocsin.ledger.key_table import NEVER, KeyTable
 from tocsin.ledger.phone_codes import PhoneCode
 from tocsin.ledger.predicates import covered_reports, standing_revocations, standing_rollbacks
-from tocsin.ledger.state import Batch, Ledger, Provider, Quarantine, Revocation, Rollback, Version
+from tocsin.ledger.state import (
+    Batch,
+    Ledger,
+    Provider,
+    Quarantine,
+    Revocation,
+    Rollback,
+    Version,
+    key_tables,
+)
 from tocsin.model.base64url import decode_exactly
 from tocsin.model.code_reading import CodeKind, Life
 from tocsin.model.errors import Invalid
@@ -44,7 +53,7 @@ from tocsin.model.events import (
     RolledBack,
     Withdrawn,
 )
-from tocsin.model.keys import ReportType
+from tocsin.model.keys import KeyKind, ReportType, kind_of
 from tocsin.model.times import DAY_SECONDS, day_of
 
 Rows = NDArray[np.int64]
@@ -77,7 +86,8 @@ class Mark(Struct, frozen=True):
     recorded_at: int
     reports: int
     ids: int
-    keys: int
+    keys: dict[KeyKind, int]
+    """How many rows each table of keys had."""
 
 
 def mark(ledger: Ledger) -> Mark:
@@ -87,7 +97,7 @@ def mark(ledger: Ledger) -> Mark:
         recorded_at=ledger.recorded_at,
         reports=ledger.reports.count,
         ids=len(ledger.report_by_id),
-        keys=ledger.keys.count,
+        keys={kind: keys.count for kind, keys in ledger.keys.items()},
     )
 
 
@@ -101,7 +111,9 @@ def take_back(ledger: Ledger, to: Mark) -> bool:
     if reports < 0 or ledger.sequence - to.sequence != reports:
         return False
     roots = [ledger.reports.cell("root", row) for row in range(to.reports, ledger.reports.count)]
-    if not (ledger.reports.take_back(to.reports) and ledger.keys.take_back(to.keys)):
+    if not ledger.reports.take_back(to.reports):
+        return False
+    if not all(keys.take_back(to.keys[kind]) for kind, keys in ledger.keys.items()):
         return False
     del ledger.verdicts[to.reports :]
     while len(ledger.report_by_id) > to.ids:
@@ -117,7 +129,7 @@ def take_back(ledger: Ledger, to: Mark) -> bool:
 def _founded(ledger: Ledger, event: Event, body: Founded) -> None:
     ledger.region = body.region
     ledger.deployment_id = decode_exactly(body.deployment_id, 32)
-    ledger.keys = KeyTable(ledger.deployment_id)
+    ledger.keys = key_tables(ledger.deployment_id)
     ledger.founded_at = event.recorded_at
 
 
@@ -209,12 +221,13 @@ def _hold(ledger: Ledger, event: Event, body: HasKeys, root: int, rollbacks: int
     if not (0 <= body.received_at < _NO_INSTANT and 0 <= body.report_type < _NO_REPORT_TYPE):
         raise Invalid(f"event {event.sequence} has a time or a report type that the ledger has no room for")
     content, index = event.content, ledger.reports.count
-    batch, serial, provider, sent, objections, first_row, rows = 0, 0, 0, _NO_DIGEST, 0, ledger.keys.count, 0
+    batch, serial, provider, sent, objections = 0, 0, 0, _NO_DIGEST, 0
+    kind, first_row, rows = KeyKind.GAEN, 0, 0
     if content is not None:
         batch, serial, provider, sent = content.batch, content.serial, content.provider, content.sent
         objections = standing_revocations(ledger, batch, serial, provider, event.sequence)  # O5
-        rows = len(content.keys)
-        ledger.keys.hold(index, body.received_at, _hold_bytes(body, event), content.keys)
+        kind, rows = kind_of(content.keys), len(content.keys)
+        first_row = ledger.keys[kind].hold(index, body.received_at, _hold_bytes(body, event), content.keys)
     elif event.sealed:
         ledger.sealed_days.add(body.received_at // DAY_SECONDS)
     ledger.reports.append(
@@ -228,6 +241,7 @@ def _hold(ledger: Ledger, event: Event, body: HasKeys, root: int, rollbacks: int
             serial,
             provider,
             sent,
+            kind,
             first_row,
             rows,
             objections + rollbacks,
@@ -251,22 +265,23 @@ def _withdrawn(ledger: Ledger, event: Event, body: Withdrawn) -> None:
 
 def _take_back_person(ledger: Ledger, root: int) -> None:
     """Whatever the person whose first report is in row `root` has reported is withdrawn, for good."""
-    reports, keys, person = ledger.reports, ledger.keys, ledger.rows_of_person(root)
+    reports, person = ledger.reports, ledger.rows_of_person(root)
     for report in person:
+        keys = ledger.keys[KeyKind(reports["key_kind"][report])]
         first, count = int(reports["first_row"][report]), int(reports["rows"][report])
         for row in range(first, first + count):
             head = int(keys["head"][row])
-            if _holds_first(ledger, head, row):
+            if _holds_first(ledger, keys, head, row):
                 keys["final"][head] = True  # O3
     reports["withdrawn"][person] = True
 
 
-def _holds_first(ledger: Ledger, head: int, row: int) -> bool:
-    """Whether `row` owns its key, or would but for an objection: its withdrawal is then final for the key."""
-    for earlier in ledger.keys.holders.get(head, [head]):
+def _holds_first(ledger: Ledger, keys: KeyTable, head: int, row: int) -> bool:
+    """Whether `row` of `keys` owns its key, or would but for an objection: its withdrawal is then final for the key."""
+    for earlier in keys.holders.get(head, [head]):
         if earlier == row:
             return True
-        report = ledger.keys["report"][earlier]
+        report = keys["report"][earlier]
         if ledger.reports["withdrawn"][report] or not ledger.reports["objections"][report]:
             return False
     return False
@@ -323,30 +338,14 @@ def _quarantine_lifted(ledger: Ledger, event: Event, body: QuarantineLifted) -> 
 
 
 def _published(ledger: Ledger, event: Event, body: Published) -> None:
-    keys, version = ledger.keys, body.version
+    version, entered, left = body.version, 0, 0
     if version != ledger.version + 1:
         raise Invalid(f"event {event.sequence} is version {version}, which does not follow version {ledger.version}")
-    leaving, _ = rows_of_moves(ledger, body.leaving, event)
-    entering, types = rows_of_moves(ledger, body.entering, event)
-    out, into = keys["head"][leaving], keys["head"][entering]
-    keys["public"][out] = False
-    keys["left"][out] = version
-    handed_over = into[keys["left"][into] == version].tolist()  # from one holder to another: never absent
-    before = [(keys["record"][keys["last_row"][head]].tobytes(), int(keys["changed"][head])) for head in handed_over]
-
-    last = keys["last_row"][into]
-    for head in into[(last != NEVER) & (last != entering)].tolist():  # another holder was public before
-        ledger.stints.setdefault(head, []).append((int(keys["last_row"][head]), int(keys["left"][head])))
-    keys["record"]["report_type"][entering] = types
-    keys["was_public"][entering] = True
-    keys["public"][into] = True
-    keys["last_row"][into] = entering
-    keys["changed"][into] = version
-    keys["first_entered"][into] = np.where(keys["first_entered"][into] == 0, version, keys["first_entered"][into])
-    for head, (record, changed) in zip(handed_over, before, strict=True):
-        if keys["record"][keys["last_row"][head]].tobytes() == record:
-            keys["changed"][head] = changed
-
+    for keys in ledger.keys.values():
+        leaving, _ = rows_of_moves(ledger, keys, body.leaving, event)
+        entering, types = rows_of_moves(ledger, keys, body.entering, event)
+        _move(keys, version, leaving, entering, types)
+        entered, left = entered + len(entering), left + len(leaving)
     ledger.versions.append(
         Version(
             version=version,
@@ -359,20 +358,44 @@ def _published(ledger: Ledger, event: Event, body: Published) -> None:
             files=body.files,
             sequence=event.sequence,
             digest=event.digest,
-            entered=len(entering),
-            left=len(leaving),
+            entered=entered,
+            left=left,
         )
     )
     ledger.made.extend(body.made)
 
 
-def rows_of_moves(ledger: Ledger, moves: tuple[Move, ...], event: Event) -> tuple[Rows, NDArray[np.uint8]]:
-    """The rows that `moves` name, and the report type of each move, a row each."""
-    reports, keys = ledger.reports, ledger.keys
+def _move(keys: KeyTable, version: int, leaving: Rows, entering: Rows, types: NDArray[np.uint8]) -> None:
+    """What `version` changes in one table: rows that leave, and rows that enter or change their report's type."""
+    out, into = keys["head"][leaving], keys["head"][entering]
+    keys["public"][out] = False
+    keys["left"][out] = version
+    handed_over = into[keys["left"][into] == version].tolist()  # from one holder to another: never absent
+    before = [(keys["record"][keys["last_row"][head]].tobytes(), int(keys["changed"][head])) for head in handed_over]
+
+    last = keys["last_row"][into]
+    for head in into[(last != NEVER) & (last != entering)].tolist():  # another holder was public before
+        keys.stints.setdefault(head, []).append((int(keys["last_row"][head]), int(keys["left"][head])))
+    keys["record"]["report_type"][entering] = types
+    keys["was_public"][entering] = True
+    keys["public"][into] = True
+    keys["last_row"][into] = entering
+    keys["changed"][into] = version
+    keys["first_entered"][into] = np.where(keys["first_entered"][into] == 0, version, keys["first_entered"][into])
+    for head, (record, changed) in zip(handed_over, before, strict=True):
+        if keys["record"][keys["last_row"][head]].tobytes() == record:
+            keys["changed"][head] = changed
+
+
+def rows_of_moves(
+    ledger: Ledger, keys: KeyTable, moves: tuple[Move, ...], event: Event
+) -> tuple[Rows, NDArray[np.uint8]]:
+    """The rows of `keys` that `moves` name, and the report type of each move, a row each."""
+    reports = ledger.reports
     if not moves:
         return np.zeros(0, np.int64), np.zeros(0, np.uint8)
     index = _report_indices(ledger, tuple(move.report for move in moves), event)
-    counts = reports["rows"][index]
+    counts = np.where(reports["key_kind"][index] == keys.kind, reports["rows"][index], 0)
     starts = np.cumsum(counts) - counts
     rows = np.arange(int(counts.sum())) + np.repeat(reports["first_row"][index] - starts, counts)
     masks = np.repeat(np.array([move.mask for move in moves], np.int64), counts)

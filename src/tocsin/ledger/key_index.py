@@ -10,13 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.model.keys import KEY_BYTES, RECORD_BYTES, Records
+from tocsin.model.keys import Records
 
 Rows = NDArray[np.int64]
 Words = NDArray[np.uint64]
 
 _FIRST_BITS: Final = 12
-_HALVES: Final = KEY_BYTES // 4
 _AT_ONCE: Final = 1 << 16
 """Rows looked at together: what they need meanwhile stays in the processor's cache."""
 
@@ -24,12 +23,13 @@ _AT_ONCE: Final = 1 << 16
 class KeyIndex:
     """Open addressing with linear probing; a slot holds 0 or the row of a key's first holder, plus one.
 
-    The hash is the multilinear family over four 32-bit words (Lemire and Kaser, "Strongly universal string hashing is
-    fast", 2014), of which the upper bits are taken. `secret`: any bytes that reporters do not know.
+    The hash is the multilinear family over 32-bit words (Lemire and Kaser, "Strongly universal string hashing is
+    fast", 2014), of which the upper bits are taken. `key_bytes`: the length of a key; `secret`: any bytes that
+    reporters do not know.
     """
 
-    def __init__(self, secret: bytes) -> None:
-        drawn = hashlib.shake_256(secret).digest(8 * (_HALVES + 1))
+    def __init__(self, key_bytes: int, secret: bytes) -> None:
+        drawn = hashlib.shake_256(secret).digest(8 * (key_bytes // 4 + 1))
         self._multipliers = np.frombuffer(drawn, np.uint64)
         self._empty_table(_FIRST_BITS)
 
@@ -87,12 +87,13 @@ class KeyIndex:
 
     def _hash(self, words: Words) -> Rows:
         halves = np.ascontiguousarray(words).view(np.uint32).astype(np.uint64)
-        mixed = halves @ self._multipliers[:_HALVES] + self._multipliers[_HALVES]
+        mixed = halves @ self._multipliers[:-1] + self._multipliers[-1]
         slots: Rows = (mixed >> np.uint64(64 - self._bits)).astype(np.int64)
         return slots
 
 
 def _words(records: Records) -> Words:
     """The keys' bytes as two numbers a row, without copying them. Their order of bytes does not matter here."""
-    words: Words = records.view(np.uint64).reshape(-1, RECORD_BYTES // 8)[:, : KEY_BYTES // 8]
+    record = records.dtype
+    words: Words = records.view(np.uint64).reshape(-1, record.itemsize // 8)[:, : record["key_data"].itemsize // 8]
     return words

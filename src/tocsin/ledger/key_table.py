@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from tocsin.ledger.columns import TORN, Columns
 from tocsin.ledger.key_index import KeyIndex
 from tocsin.model.errors import Invalid, Unavailable
-from tocsin.model.keys import CONTENT_KEY, RECORD, ContentKeys, Records, key_days, release_instants
+from tocsin.model.keys import (
+    CONTENT_KEYS,
+    RECORDS,
+    ContentKeys,
+    KeyKind,
+    Records,
+    key_days,
+    kind_of,
+    release_instants,
+    secret_ends,
+)
 
 NEVER: Final = -1
 
@@ -24,7 +34,7 @@ class _Held(Struct, frozen=True, eq=False, gc=False):
 
 
 class KeyTable:
-    """One row a taken key position, those of one report together, ascending by position.
+    """The keys of one kind: one row a taken key position, those of one report together, ascending by position.
 
     What is public is known per key, not per holder, and stands in the row of the key's first holder (its `head`):
     `public`, `last_row` (the holder that is or was last public), and the three versions that the delta law needs:
@@ -33,10 +43,13 @@ class KeyTable:
     The keys of a report wait, as they came, until the table is asked: many are laid out in the time of a few.
     """
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, kind: KeyKind, secret: bytes) -> None:
+        self.kind = kind
+        self.stints: dict[int, list[tuple[int, int]]] = {}
+        """Head → (row, version at which that row ceased to be public) of holders that another holder followed."""
         self._columns = Columns(
             {
-                "record": RECORD,
+                "record": RECORDS[kind],
                 "report": np.int32,
                 "position": np.uint8,
                 "day": np.int32,
@@ -51,7 +64,7 @@ class KeyTable:
                 "final": np.bool_,
             }
         )
-        self._index = KeyIndex(secret)
+        self._index = KeyIndex(RECORDS[kind]["key_data"].itemsize, secret)
         self._holders: dict[int, list[int]] = {}
         self._waiting: list[_Held] = []
         self._torn = False
@@ -104,7 +117,8 @@ class KeyTable:
     def copy(self) -> "KeyTable":
         """A table of its own with these rows."""
         self._lay_out()
-        twin = KeyTable(b"")
+        twin = KeyTable(self.kind, b"")
+        twin.stints = deepcopy(self.stints)
         twin._columns = self._columns.copy()
         twin._index = deepcopy(self._index)
         twin._holders = deepcopy(self._holders)
@@ -124,7 +138,7 @@ class KeyTable:
     def _write(self, waiting: Sequence[_Held]) -> None:
         columns = self._columns
         rows = columns.extend(self.count - columns.count)
-        keys: ContentKeys = np.frombuffer(b"".join([held.keys.tobytes() for held in waiting]), CONTENT_KEY)
+        keys: ContentKeys = np.frombuffer(b"".join([held.keys.tobytes() for held in waiting]), CONTENT_KEYS[self.kind])
         counts = [len(held.keys) for held in waiting]
         records = _records(keys)
         columns["record"][rows] = records
@@ -132,7 +146,8 @@ class KeyTable:
         columns["position"][rows] = keys["position"]
         columns["day"][rows] = key_days(records)
         received_at = np.repeat([held.received_at for held in waiting], counts)
-        columns["release_at"][rows] = release_instants(records, received_at, _holds(waiting, counts, keys["position"]))
+        ends = secret_ends(records, np.cumsum(counts) - counts)
+        columns["release_at"][rows] = release_instants(ends, received_at, _holds(waiting, counts, keys["position"]))
         columns["last_row"][rows] = NEVER
         heads = self._index.first_holders(columns["record"], rows.start)
         columns["head"][rows] = heads
@@ -143,8 +158,9 @@ class KeyTable:
 
 def _records(keys: ContentKeys) -> Records:
     """The records of `keys`, next to each other; numpy would copy them field by field."""
-    offset = CONTENT_KEY.itemsize - RECORD.itemsize
-    records: Records = np.ndarray(len(keys), f"V{RECORD.itemsize}", keys, offset, keys.strides).copy().view(RECORD)
+    record = RECORDS[kind_of(keys)]
+    offset = keys.itemsize - record.itemsize
+    records: Records = np.ndarray(len(keys), f"V{record.itemsize}", keys, offset, keys.strides).copy().view(record)
     return records
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tocsin.ledger.key_table import KeyTable
 from tocsin.ledger.state import Batch, Ledger, Objection, Revocation, Rollback
 from tocsin.model.code_reading import Life
 from tocsin.model.events import Target
@@ -107,16 +108,16 @@ def batch_state(
     return BatchState.ACTIVE if life.has_begun(now) else BatchState.NOT_YET
 
 
-def owner(ledger: Ledger, head: int) -> int | None:
-    """The row that owns the key whose first holder's row is `head`, or None if nobody does.
+def owner(ledger: Ledger, keys: KeyTable, head: int) -> int | None:
+    """The row of `keys` that owns the key whose first holder's row is `head`, or None if nobody does.
 
     The first holder by sequence owns it; while every earlier holder stands under an objection, the next one does. A
     withdrawal by the owner is final, and a holder that has withdrawn never makes way for a later one.
     """
-    if ledger.keys["final"][head]:
+    if keys["final"][head]:
         return None
-    report_of, withdrawn, objections = ledger.keys["report"], ledger.reports["withdrawn"], ledger.reports["objections"]
-    for row in ledger.keys.holders.get(head, [head]):  # O1
+    report_of, withdrawn, objections = keys["report"], ledger.reports["withdrawn"], ledger.reports["objections"]
+    for row in keys.holders.get(head, [head]):  # O1
         report = report_of[row]
         if withdrawn[report]:  # O4
             return None
@@ -125,14 +126,13 @@ def owner(ledger: Ledger, head: int) -> int | None:
     return None
 
 
-def owned_rows(ledger: Ledger) -> NDArray[np.bool_]:
+def owned_rows(ledger: Ledger, keys: KeyTable) -> NDArray[np.bool_]:
     """`owner` for all keys at once: whether each row owns its key. Cost: one pass, and a step a key held twice."""
-    keys = ledger.keys
     under_objection = (ledger.reports["objections"] != 0)[keys["report"]]
     owned: NDArray[np.bool_] = (keys["head"] == np.arange(keys.count)) & ~keys["final"] & ~under_objection
-    for head in ledger.keys.holders:
+    for head in keys.holders:
         owned[head] = False
-        row = owner(ledger, head)
+        row = owner(ledger, keys, head)
         if row is not None:
             owned[row] = True
     return owned

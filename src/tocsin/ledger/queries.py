@@ -7,10 +7,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from tocsin.ledger.key_table import NEVER
+from tocsin.ledger.key_table import NEVER, KeyTable
 from tocsin.ledger.predicates import kept_back, owned_rows, standing_reports
 from tocsin.ledger.state import Ledger, Revocation
-from tocsin.model.keys import WEAKEST_FIRST, Column, Records, key_ends, rows_of
+from tocsin.model.keys import WEAKEST_FIRST, Column, KeyKind, KeysByKind, Records, key_ends, rows_of
 from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, Instant, day_of, day_start
 
 Rows = NDArray[np.intp]
@@ -49,23 +49,27 @@ def first_day(ledger: Ledger, at: int, useful_days: int) -> Day:
     return Day(max(day_of(at) - useful_days, last))  # P6
 
 
-def wanted_rows(ledger: Ledger, oldest: Day) -> NDArray[np.bool_]:
+def wanted_rows(ledger: Ledger, keys: KeyTable, oldest: Day) -> NDArray[np.bool_]:
     """Whether each row ought to be public, its release instant apart: owned, its report standing, its day live."""
-    keys = ledger.keys
-    wanted: NDArray[np.bool_] = standing_reports(ledger)[keys["report"]] & owned_rows(ledger) & (keys["day"] >= oldest)
+    owned, standing = owned_rows(ledger, keys), standing_reports(ledger)[keys["report"]]
+    wanted: NDArray[np.bool_] = standing & owned & (keys["day"] >= oldest)
     return wanted
 
 
-def public_rows(ledger: Ledger) -> NDArray[np.bool_]:
+def public_rows(keys: KeyTable) -> NDArray[np.bool_]:
     """Whether each row is the one under which its key was last published and has not left; expired days included."""
-    keys = ledger.keys
     public: NDArray[np.bool_] = keys["public"][keys["head"]] & (keys["last_row"][keys["head"]] == np.arange(keys.count))
     return public
 
 
-def live_rows(ledger: Ledger, oldest: Day) -> Rows:
+def live_rows(keys: KeyTable, oldest: Day) -> Rows:
     """The rows of the public set, given its first day."""
-    return np.nonzero(public_rows(ledger) & (ledger.keys["day"] >= oldest))[0]
+    return np.nonzero(public_rows(keys) & (keys["day"] >= oldest))[0]
+
+
+def live_keys(ledger: Ledger, oldest: Day) -> KeysByKind:
+    """The public set, given its first day; its order tells which reports came first."""
+    return {kind: rows_of(keys["record"], live_rows(keys, oldest)) for kind, keys in ledger.keys.items()}
 
 
 def is_whole(ledger: Ledger) -> bool:
@@ -120,10 +124,9 @@ class Waiting(Struct, frozen=True):
     oldest_release_at: int | None
 
 
-def waiting(ledger: Ledger, at: int, oldest: Day) -> Waiting:
+def waiting(ledger: Ledger, keys: KeyTable, at: int, oldest: Day) -> Waiting:
     """The rows that wait at `at`; `reports` counts the first reports, so the people, with an eligible row."""
-    keys = ledger.keys
-    absent = wanted_rows(ledger, oldest) & ~public_rows(ledger)
+    absent = wanted_rows(ledger, keys, oldest) & ~public_rows(keys)
     never_public = absent & ~keys["was_public"]
     kept = never_public & kept_back(ledger)[keys["report"]]  # Q1
     fresh = never_public & ~kept
@@ -140,6 +143,11 @@ def waiting(ledger: Ledger, at: int, oldest: Day) -> Waiting:
     )
 
 
+def waiting_by_kind(ledger: Ledger, at: int, oldest: Day) -> dict[KeyKind, Waiting]:
+    """`waiting` for each kind."""
+    return {kind: waiting(ledger, keys, at, oldest) for kind, keys in ledger.keys.items()}
+
+
 class Changes(Struct, frozen=True, eq=False):
     """What a delta over [`from_version`, now] says, by the delta law.
 
@@ -153,22 +161,21 @@ class Changes(Struct, frozen=True, eq=False):
     removals: Records
 
 
-def changes(ledger: Ledger, from_version: int, oldest: Day) -> Changes:
-    """The delta law over [`from_version`, the newest version], given the newest version's first day.
+def changes(keys: KeyTable, from_version: int, oldest: Day) -> Changes:
+    """The delta law for one kind over [`from_version`, the newest version], given the newest version's first day.
 
     Three version columns a key are enough (``docs/formats/keyset.md``); keys with several holders also keep the
     stints of those who went before.
     """
-    keys = ledger.keys
-    live = live_rows(ledger, oldest)
+    live = live_rows(keys, oldest)
     added = live[keys["changed"][keys["head"][live]] > from_version]
     heads = np.nonzero(keys["last_row"] != NEVER)[0]
     last = keys["last_row"][heads]
     absent = ~(keys["public"][heads] & (keys["day"][last] >= oldest))
     gone = absent & ~keys["public"][heads] & (keys["left"][heads] > from_version) & (keys["day"][last] >= oldest)
     removed = {int(head): int(row) for head, row in zip(heads[gone], last[gone], strict=True)}
-    for head in set(ledger.stints).intersection(heads[absent].tolist()) - removed.keys():
-        for row, ended in ledger.stints[head]:
+    for head in set(keys.stints).intersection(heads[absent].tolist()) - removed.keys():
+        for row, ended in keys.stints[head]:
             if ended > from_version and keys["day"][row] >= oldest:
                 removed[head] = row
     return Changes(

@@ -14,6 +14,7 @@ from tocsin.ledger.key_table import KeyTable
 from tocsin.ledger.phone_codes import PhoneCodes
 from tocsin.model.code_reading import Life
 from tocsin.model.events import FileSpec, MadeFile, Target
+from tocsin.model.keys import KeyKind
 
 
 class Provider(Struct, frozen=True):
@@ -89,11 +90,17 @@ class Version(Struct, frozen=True):
     left: int
 
 
+def key_tables(secret: bytes) -> dict[KeyKind, KeyTable]:
+    """An empty table for each kind; `secret` as `KeyTable` wants it."""
+    return {kind: KeyTable(kind, secret) for kind in KeyKind}
+
+
 class Ledger:
     """What the journal up to `sequence` amounts to.
 
     `reports`: one row a report or continuation, ascending by sequence, of which `root` is the row of the same person's
-    first report (its own, where it is the first); `keys`: one row a key that they hold.
+    first report (its own, where it is the first); `keys`: for each kind, one row a key that they hold. The keys of one
+    row of `reports` are of one kind.
     """
 
     def __init__(self) -> None:
@@ -136,6 +143,7 @@ class Ledger:
                 "serial": np.int64,
                 "provider": np.int64,
                 "sent": "V32",
+                "key_kind": np.uint8,
                 "first_row": np.int64,
                 "rows": np.int64,
                 "objections": np.int32,
@@ -143,19 +151,17 @@ class Ledger:
                 "erased": np.bool_,
             }
         )
-        self.keys = KeyTable(b"")
-        self.stints: dict[int, list[tuple[int, int]]] = {}
-        """Head → (row, version at which that row ceased to be public) of holders that another holder followed."""
+        self.keys = key_tables(b"")
 
     def copy(self) -> "Ledger":
         """A ledger of its own that stands where this one does: what it costs is memory, not another fold."""
         twin = Ledger()
         for name, value in vars(self).items():
-            if isinstance(value, Columns | KeyTable | PhoneCodes | dict | list | set):
+            if isinstance(value, Columns | PhoneCodes | dict | list | set):
                 value = value.copy()
             setattr(twin, name, value)
-        twin.stints, twin.revocations = deepcopy(self.stints), deepcopy(self.revocations)
-        twin.continuations = deepcopy(self.continuations)
+        twin.keys = {kind: table.copy() for kind, table in self.keys.items()}
+        twin.revocations, twin.continuations = deepcopy(self.revocations), deepcopy(self.continuations)
         return twin
 
     def rows_of_person(self, root: int) -> list[int]:
@@ -165,7 +171,7 @@ class Ledger:
     @property
     def torn(self) -> bool:
         """Whether memory ran out while a table was written: the ledger can't be used any more."""
-        return self.reports.torn or self.keys.torn
+        return self.reports.torn or any(table.torn for table in self.keys.values())
 
     @property
     def version(self) -> int:

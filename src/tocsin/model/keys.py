@@ -1,9 +1,11 @@
-"""Diagnosis keys as columns: the 24-byte GAEN record, its day, its end, its release instant.
+"""Diagnosis keys as columns: the record of each key kind, a key's day, its end, its release instant.
 
-A table of keys is a numpy array of `RECORD`, packed and big-endian, so its bytes *are* the records of the set digest,
-of a report's content and of the raw keyset file (``docs/formats/keys.md``).
+A table of keys is a numpy array of one of `RECORDS`, packed and big-endian, so its bytes *are* the records of the set
+digest, of a report's content and of the raw keyset file (``docs/formats/keys.md``). A table holds keys of one kind;
+how wide its rows are tells which.
 """
 
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import Any, Final
 
@@ -13,13 +15,15 @@ from numpy.typing import NDArray
 from tocsin.model.times import EMBARGO_SECONDS, INTERVAL_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS
 
 Records = NDArray[Any]
-"""A one-dimensional array of `RECORD`."""
+"""A one-dimensional array of one of `RECORDS`."""
 ContentKeys = NDArray[Any]
-"""A one-dimensional array of `CONTENT_KEY`."""
+"""A one-dimensional array of one of `CONTENT_KEYS`."""
 Column = NDArray[np.int64]
 
 KEY_BYTES: Final = 16
-RECORD_BYTES: Final = 24
+"""A GAEN temporary exposure key (Exposure Notification cryptography specification v1.2)."""
+DP3T_KEY_BYTES: Final = 32
+"""A DP-3T day key `SK_t` (DP-3T white paper of 25 May 2020, 2.1)."""
 MAX_PERIOD: Final = INTERVALS_PER_DAY
 MAX_KEYS: Final = 30
 """Most keys that one report may carry (google/exposure-notifications-server, ``docs/tek_validation.md``)."""
@@ -30,9 +34,10 @@ MAX_ONSET_DISTANCE: Final = 14
 
 
 class KeyKind(IntEnum):
-    """What sort of diagnosis key a record holds."""
+    """What sort of diagnosis key a record holds. Sets and files hold the kinds in the order of their numbers."""
 
     GAEN = 1
+    DP3T = 2
 
 
 class ReportType(IntEnum):
@@ -48,20 +53,53 @@ WEAKEST_FIRST: Final = (ReportType.SELF_REPORTED, ReportType.LIKELY, ReportType.
 """The report types under which a key may be public, by how sure the infection is: a report only ever moves up."""
 
 
-RECORD: Final = np.dtype(
-    [
-        ("key_data", "V16"),
-        ("rolling_start_interval_number", ">u4"),
-        ("rolling_period", "u1"),
-        ("report_type", "u1"),
-        ("days_since_onset", "i1"),
-        ("transmission_risk_level", "u1"),
-    ]
-)
-assert RECORD.itemsize == RECORD_BYTES
+def _record(key_bytes: int) -> np.dtype[Any]:
+    return np.dtype(
+        [
+            ("key_data", f"V{key_bytes}"),
+            ("rolling_start_interval_number", ">u4"),
+            ("rolling_period", "u1"),
+            ("report_type", "u1"),
+            ("days_since_onset", "i1"),
+            ("transmission_risk_level", "u1"),
+        ]
+    )
 
-CONTENT_KEY: Final = np.dtype([("key_kind", "u1"), ("position", "u1"), ("record", RECORD)])
+
+def _content_key(record: np.dtype[Any]) -> np.dtype[Any]:
+    return np.dtype([("key_kind", "u1"), ("position", "u1"), ("record", record)])
+
+
+RECORD: Final = _record(KEY_BYTES)
+"""The record of a GAEN key, 24 bytes."""
+DP3T_RECORD: Final = _record(DP3T_KEY_BYTES)
+"""The record of a DP-3T day key, 40 bytes."""
+RECORDS: Final = {KeyKind.GAEN: RECORD, KeyKind.DP3T: DP3T_RECORD}
+CONTENT_KEYS: Final = {kind: _content_key(record) for kind, record in RECORDS.items()}
 """One key of a report's content: its kind, its position in the call, its record."""
+CONTENT_KEY: Final = CONTENT_KEYS[KeyKind.GAEN]
+
+KIND_OF_LENGTH: Final = {record["key_data"].itemsize: kind for kind, record in RECORDS.items()}
+"""Length of a key in bytes → its kind."""
+_KIND_OF_WIDTH: Final = {dtype.itemsize: kind for dtypes in (RECORDS, CONTENT_KEYS) for kind, dtype in dtypes.items()}
+
+KeysByKind = Mapping[KeyKind, Records]
+"""A table for every kind, in the order of their numbers; an empty one where there are no such keys."""
+
+
+def kind_of(keys: Records | ContentKeys) -> KeyKind:
+    """The kind of the keys in a table, also in an empty one."""
+    return _KIND_OF_WIDTH[keys.itemsize]
+
+
+def by_kind(*tables: Records) -> KeysByKind:
+    """`tables`, at most one of a kind, as `KeysByKind`.
+
+    >>> [len(table) for table in by_kind(np.zeros(2, DP3T_RECORD)).values()]
+    [0, 2]
+    """
+    given = {kind_of(table): table for table in tables}
+    return {kind: given.get(kind, np.empty(0, record)) for kind, record in RECORDS.items()}
 
 
 def key_days(records: Records) -> Column:
@@ -83,10 +121,24 @@ def unheld_release(received_at: int, end_at: int) -> int:
     return max(received_at, end_at + EMBARGO_SECONDS)
 
 
-def release_instants(records: Records, received_at: int | Column, holds: NDArray[Any]) -> Column:
-    """The instant from which each key may go out; `holds` in quarter-hours, one a key."""
-    unheld = np.maximum(key_ends(records) + EMBARGO_SECONDS, received_at)
+def release_instants(ends: Column, received_at: int | Column, holds: NDArray[Any]) -> Column:
+    """The instant from which each key may go out; `ends` as `secret_ends` tells, `holds` in quarter-hours."""
+    unheld = np.maximum(ends + EMBARGO_SECONDS, received_at)
     return unheld + holds.astype(np.int64) * QUARTER_SECONDS
+
+
+def secret_ends(records: Records, firsts: NDArray[Any]) -> Column:
+    """Until when each key must not be known, in UTC seconds; `firsts`: the rows where reports begin, ascending, from 0.
+
+    A GAEN key gives away its own intervals: until its end. A DP-3T day key gives away all later days of its chain
+    (`SK_t+1` = SHA-256(`SK_t`)): until the end of the last day that its report holds.
+    """
+    ends = key_ends(records)
+    if kind_of(records) is KeyKind.GAEN or not len(ends):
+        return ends
+    counts = np.diff(firsts, append=len(ends))
+    chain_ends: Column = np.repeat(np.maximum.reduceat(ends, firsts), counts)
+    return chain_ends
 
 
 def rows_of(table: Records, rows: NDArray[Any]) -> Records:
@@ -97,33 +149,36 @@ def rows_of(table: Records, rows: NDArray[Any]) -> Records:
 
 def sorted_by_key(records: Records) -> Records:
     """`records` in the order of their keys' bytes, ascending; the very same if they are in it already."""
-    return records if ascend_strictly(key_halves(records)) else rows_of(records, key_order(records))
+    return records if ascend_strictly(key_words(records)) else rows_of(records, key_order(records))
 
 
 def key_order(records: Records) -> NDArray[np.intp]:
     """The permutation that sorts `records` by their keys' bytes, ascending; rows of one key stay in their order."""
-    halves = key_halves(records)
-    high = np.ascontiguousarray(halves[:, 0])
+    words = key_words(records)
+    high = np.ascontiguousarray(words[:, 0])
     order = np.argsort(high)
     ranked = high[order]
-    if bool((ranked[1:] == ranked[:-1]).any()):  # two keys that share their first 8 bytes: order by all 16
-        return np.lexsort((halves[:, 1], high))
+    if bool((ranked[1:] == ranked[:-1]).any()):  # two keys that share their first 8 bytes: order by all of them
+        return np.lexsort(words.T[::-1])
     return order
 
 
 def has_twice(ordered: Records) -> bool:
     """Whether a key occurs twice in `ordered`, which is in the order of keys."""
-    halves = key_halves(ordered)
-    return bool((halves[1:] == halves[:-1]).all(axis=1).any())
+    words = key_words(ordered)
+    return bool((words[1:] == words[:-1]).all(axis=1).any())
 
 
-def key_halves(records: Records) -> NDArray[np.uint64]:
-    """The keys' bytes as two numbers a row, which compare as they do."""
-    return np.ascontiguousarray(records["key_data"]).view(">u8").reshape(-1, 2).astype(np.uint64)
+def key_words(records: Records) -> NDArray[np.uint64]:
+    """The keys' bytes as a few numbers a row, 8 bytes each, which compare as they do."""
+    width = records.dtype["key_data"].itemsize // 8
+    return np.ascontiguousarray(records["key_data"]).view(">u8").reshape(-1, width).astype(np.uint64)
 
 
-def ascend_strictly(halves: NDArray[np.uint64]) -> bool:
-    """Whether the keys behind `halves` (see `key_halves`) ascend, no two alike."""
-    before, after = halves[:-1], halves[1:]
-    high_rises, high_stays = after[:, 0] > before[:, 0], after[:, 0] == before[:, 0]
-    return bool((high_rises | (high_stays & (after[:, 1] > before[:, 1]))).all())
+def ascend_strictly(words: NDArray[np.uint64]) -> bool:
+    """Whether the keys behind `words` (see `key_words`) ascend, no two alike."""
+    before, after = words[:-1], words[1:]
+    rises = np.zeros(len(before), np.bool_)
+    for column in reversed(range(words.shape[1])):  # the last words decide only where all before them are alike
+        rises = (after[:, column] > before[:, column]) | ((after[:, column] == before[:, column]) & rises)
+    return bool(rises.all())

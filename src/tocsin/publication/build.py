@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import Struct
 
 from tocsin.formats.gaen.writer import ExportHeader, encode_export, export_parts, revisions
-from tocsin.formats.keyset import REMOVAL, KeysetDelta, KeysetDump, Removals, encode_delta, encode_dump
+from tocsin.formats.keyset import REMOVALS, KeysetDelta, KeysetDump, Removals, encode_delta, encode_dump
 from tocsin.formats.leaf import (
     HASH_BYTES,
     Delta,
@@ -24,12 +24,12 @@ from tocsin.formats.leaf import (
     encode_file_list,
 )
 from tocsin.formats.set_digest import set_digest
-from tocsin.ledger.queries import Changes, changes, live_rows
+from tocsin.ledger.queries import Changes, changes, live_keys
 from tocsin.ledger.state import Ledger, Version
 from tocsin.model.base64url import decode_exactly, encode
 from tocsin.model.errors import Invalid
 from tocsin.model.events import FileSpec, MadeFile
-from tocsin.model.keys import Records, key_days, rows_of, sorted_by_key
+from tocsin.model.keys import KeyKind, KeysByKind, Records, key_days, kind_of, rows_of, sorted_by_key
 from tocsin.model.policy import SignatureInfo
 from tocsin.model.times import DAY_SECONDS, Day
 from tocsin.publication.index import Index, index_of, indexed_deltas
@@ -81,11 +81,12 @@ def build(ledger: Ledger) -> Built:
     machine and the one that decided do not agree; nothing may go out. Cost: a set digest and one pass a file.
     """
     version = ledger.versions[-1]
-    live = sorted_by_key(rows_of(ledger.keys["record"], live_rows(ledger, Day(version.first_day))))  # once for all
+    public = live_keys(ledger, Day(version.first_day))
+    live = {kind: sorted_by_key(records) for kind, records in public.items()}  # once for all
     if set_digest(ledger.region, live) != version.set_digest:
         raise Invalid(f"version {version.version} does not lead to the set digest that was decided")
     keysets = _keysets(ledger, version, live)
-    exports = _exports(ledger, version, live)
+    exports = _exports(ledger, version, live[KeyKind.GAEN])
     made = tuple(_made(Profile.KEYSET, file, 1, 1) for file in keysets) + tuple(
         _made(Profile.GAEN, file, file.header.batch_num, file.header.batch_size) for file in exports
     )
@@ -100,8 +101,8 @@ def build(ledger: Ledger) -> Built:
         first_day=version.first_day,
         set_digest=version.set_digest,
         journal=version.digest,
-        gaen_keys=len(live),
-        dp3t_keys=0,
+        gaen_keys=len(live[KeyKind.GAEN]),
+        dp3t_keys=len(live[KeyKind.DP3T]),
         profiles=(keyset, gaen),
     )
     objects = [Object(Profile.KEYSET, keyset.data) for keyset in keysets]
@@ -124,14 +125,14 @@ def keys_in_force(ledger: Ledger) -> set[SignatureInfo]:
     return {info for spec in specs for info in spec.signature_infos}
 
 
-def _keysets(ledger: Ledger, version: Version, live: Records) -> tuple[Keyset, ...]:
+def _keysets(ledger: Ledger, version: Version, live: KeysByKind) -> tuple[Keyset, ...]:
     common = (version.at, version.first_day, version.set_digest)
     files = []
     if _spec(version, Profile.KEYSET, "dump"):
         data = encode_dump(KeysetDump(ledger.region, version.version, *common, live))
         files.append(Keyset("dump", 0, version.version, data))
     if spec := _spec(version, Profile.KEYSET, "delta"):
-        change = changes(ledger, spec.from_version, Day(version.first_day))
+        change = {kind: changes(keys, spec.from_version, Day(version.first_day)) for kind, keys in ledger.keys.items()}
         data = encode_delta(
             KeysetDelta(
                 region=ledger.region,
@@ -140,8 +141,8 @@ def _keysets(ledger: Ledger, version: Version, live: Records) -> tuple[Keyset, .
                 at=version.at,
                 first_day=version.first_day,
                 set_digest=version.set_digest,
-                additions=change.additions,
-                removals=_removals(change),
+                additions={kind: told.additions for kind, told in change.items()},
+                removals={kind: _removals(told) for kind, told in change.items()},
             )
         )
         files.append(Keyset("delta", spec.from_version, version.version, data))
@@ -149,20 +150,20 @@ def _keysets(ledger: Ledger, version: Version, live: Records) -> tuple[Keyset, .
 
 
 def _removals(change: Changes) -> Removals:
-    removals = np.empty(len(change.removals), REMOVAL)
+    removals = np.empty(len(change.removals), REMOVALS[kind_of(change.removals)])
     removals["day"] = key_days(change.removals)
     removals["key_data"] = change.removals["key_data"]
     return removals
 
 
 def _exports(ledger: Ledger, version: Version, live: Records) -> tuple[Export, ...]:
-    """GAEN's own step: a dump, and a delta unless its window is empty."""
+    """GAEN's own step: a dump, and a delta unless its window is empty. Its files can't say what a DP-3T key is."""
     exports: list[Export] = []
     if spec := _spec(version, Profile.GAEN, "dump"):
         window = (version.first_day * DAY_SECONDS, version.at)
         exports += _parts(ledger, version, spec, window, live, live[:0])
     if spec := _spec(version, Profile.GAEN, "delta"):
-        change = changes(ledger, spec.from_version, Day(version.first_day))
+        change = changes(ledger.keys[KeyKind.GAEN], spec.from_version, Day(version.first_day))
         fresh = change.first_entered > spec.from_version
         window = (at_of(ledger, spec.from_version), version.at)
         revised = revisions(rows_of(change.additions, ~fresh), change.removals)

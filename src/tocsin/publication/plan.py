@@ -4,6 +4,7 @@ Minimum, longest wait, hold-back and pause are decided here and nowhere else; bu
 ``docs/rules.md``, "Publication".
 """
 
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from typing import Final
 
@@ -11,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from tocsin.formats.set_digest import set_digest
+from tocsin.ledger.key_table import KeyTable
 from tocsin.ledger.queries import Rows, Waiting, changes, first_day, present_types, public_rows, waiting, wanted_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import encode
@@ -32,7 +34,7 @@ from tocsin.model.events import (
     RolledBack,
     Withdrawn,
 )
-from tocsin.model.keys import Records, ReportType, rows_of
+from tocsin.model.keys import KeyKind, Records, ReportType, rows_of
 from tocsin.model.policy import Policy
 from tocsin.model.times import Day, Instant
 
@@ -67,7 +69,8 @@ def plan(ledger: Ledger, policy: Policy, now: int, term: int, made: tuple[MadeFi
     if at <= last_at(ledger):  # P1
         return None
     oldest = first_day(ledger, at, policy.useful_days)
-    moves = _moves(ledger, policy, at, oldest)
+    moves = {kind: _moves(ledger, keys, policy, at, oldest) for kind, keys in ledger.keys.items()}
+    live = {kind: _records(ledger, keys, moves[kind].live) for kind, keys in ledger.keys.items()}
     version = ledger.version + 1
     body = Published(
         version=version,
@@ -76,12 +79,12 @@ def plan(ledger: Ledger, policy: Policy, now: int, term: int, made: tuple[MadeFi
         up_to=ledger.sequence,
         first_day=oldest,
         useful_days=policy.useful_days,
-        entering=_as_moves(ledger, moves.entering),
-        leaving=_as_moves(ledger, moves.leaving),
+        entering=_as_moves(ledger, {kind: rows.entering for kind, rows in moves.items()}),
+        leaving=_as_moves(ledger, {kind: rows.leaving for kind, rows in moves.items()}),
         padding=(),
-        set_digest=encode(set_digest(ledger.region, _records(ledger, moves.live))),
+        set_digest=encode(set_digest(ledger.region, live)),
         term=term,
-        files=_files(ledger, policy, at, oldest, moves, made),
+        files=_files(ledger, policy, at, oldest, moves[KeyKind.GAEN], made),
         made=made,
     )
     return Draft(body=body, claims=(version_claim(version),))
@@ -93,20 +96,19 @@ def last_at(ledger: Ledger) -> Instant:
 
 
 class _Moves(Struct, frozen=True, eq=False):
-    """Rows that enter (or change their record), rows that leave, and all that are live afterwards."""
+    """Of one kind: rows that enter (or change their record), rows that leave, and all that are live afterwards."""
 
     entering: Rows
     leaving: Rows
     live: Rows
 
 
-def _moves(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> _Moves:
-    keys = ledger.keys
-    wanted, public = wanted_rows(ledger, oldest), public_rows(ledger)
+def _moves(ledger: Ledger, keys: KeyTable, policy: Policy, at: int, oldest: Day) -> _Moves:
+    wanted, public = wanted_rows(ledger, keys, oldest), public_rows(keys)
     entering = wanted & public & (keys["record"]["report_type"] != present_types(ledger)[keys["report"]])  # P5
     leaving = public & ~wanted & (keys["day"] >= oldest)  # P3
     if not ledger.paused:
-        queue = waiting(ledger, at, oldest)
+        queue = waiting(ledger, keys, at, oldest)
         entering[queue.returning] = True  # P4: no minimum and no hold-back, for there is nothing left to hide
         entering[_additions(queue, policy, at)] = True
     return _Moves(
@@ -117,30 +119,39 @@ def _moves(ledger: Ledger, policy: Policy, at: int, oldest: Day) -> _Moves:
 
 
 def _additions(queue: Waiting, policy: Policy, at: int) -> Rows:
-    """All eligible rows, or none: until enough reports wait, or the oldest has waited long enough (P2)."""
+    """All eligible rows, or none: until enough reports wait, or the oldest has waited long enough (P2).
+
+    Each kind waits for itself: a report of one kind is not hidden among those of the other.
+    """
     if queue.oldest_release_at is None:
         return queue.eligible
     waited = queue.oldest_release_at + policy.longest_wait_seconds <= at
     return queue.eligible if queue.reports >= policy.minimum_reports or waited else queue.eligible[:0]
 
 
-def _records(ledger: Ledger, rows: Rows) -> Records:
+def _records(ledger: Ledger, keys: KeyTable, rows: Rows) -> Records:
     """The records of `rows` as they will stand: with the report's present type."""
-    records = rows_of(ledger.keys["record"], rows)
-    records["report_type"] = present_types(ledger)[ledger.keys["report"][rows]]
+    records = rows_of(keys["record"], rows)
+    records["report_type"] = present_types(ledger)[keys["report"][rows]]
     return records
 
 
-def _as_moves(ledger: Ledger, rows: Rows) -> tuple[Move, ...]:
-    """`rows` grouped by report, ascending by sequence; they come sorted, and rows of one report stand together."""
+def _as_moves(ledger: Ledger, rows: Mapping[KeyKind, Rows]) -> tuple[Move, ...]:
+    """`rows` of every kind grouped by report, ascending by sequence."""
+    moves = chain.from_iterable(_moves_of_kind(ledger, ledger.keys[kind], rows[kind]) for kind in rows)
+    return tuple(sorted(moves, key=lambda move: move.report))
+
+
+def _moves_of_kind(ledger: Ledger, keys: KeyTable, rows: Rows) -> Iterable[Move]:
+    """`rows` grouped by report; they come sorted, and rows of one report stand together."""
     if not len(rows):
         return ()
-    reports = ledger.keys["report"][rows]
+    reports = keys["report"][rows]
     starts = np.nonzero(np.diff(reports, prepend=-1))[0]
-    masks = np.add.reduceat(np.left_shift(np.int64(1), ledger.keys["position"][rows].astype(np.int64)), starts)
+    masks = np.add.reduceat(np.left_shift(np.int64(1), keys["position"][rows].astype(np.int64)), starts)
     sequences = ledger.reports["sequence"][reports[starts]]
     types = present_types(ledger)[reports[starts]]
-    return tuple(
+    return (
         Move(report, mask, report_type)
         for report, mask, report_type in zip(sequences.tolist(), masks.tolist(), types.tolist(), strict=True)
     )
@@ -149,7 +160,7 @@ def _as_moves(ledger: Ledger, rows: Rows) -> tuple[Move, ...]:
 def _files(
     ledger: Ledger, policy: Policy, at: int, oldest: Day, moves: _Moves, made: tuple[MadeFile, ...]
 ) -> tuple[FileSpec, ...]:
-    """The files of this version. A GAEN delta is made only if its window holds something."""
+    """The files of this version. `moves`: those of GAEN keys, for a GAEN delta is made only if it holds something."""
     files = []
     version = ledger.version + 1
     newest_dump = _newest_dump(ledger, made, "keyset")
@@ -161,17 +172,18 @@ def _files(
     if _is_due(ledger, since, at, policy.gaen_step_seconds):
         parts, infos = policy.gaen_records_per_part, policy.gaen_signature_infos
         files.append(FileSpec("gaen", "dump", 0, 0, parts, infos))
-        window = changes(ledger, since, oldest)
+        window = changes(ledger.keys[KeyKind.GAEN], since, oldest)
         if len(window.additions) or len(window.removals) or _change_something(ledger, moves):
             files.append(FileSpec("gaen", "delta", since, 0, parts, infos))
     return tuple(files)
 
 
 def _change_something(ledger: Ledger, moves: _Moves) -> bool:
-    """Whether the public set after `moves` is another: a key may go over to another holder of the same record."""
-    heads = ledger.keys["head"]
-    before = zip(heads[moves.leaving].tolist(), ledger.keys["record"][moves.leaving].tolist(), strict=True)
-    after = zip(heads[moves.entering].tolist(), _records(ledger, moves.entering).tolist(), strict=True)
+    """Whether the GAEN set after `moves` is another: a key may go over to another holder of the same record."""
+    keys = ledger.keys[KeyKind.GAEN]
+    heads = keys["head"]
+    before = zip(heads[moves.leaving].tolist(), keys["record"][moves.leaving].tolist(), strict=True)
+    after = zip(heads[moves.entering].tolist(), _records(ledger, keys, moves.entering).tolist(), strict=True)
     return dict(before) != dict(after)
 
 

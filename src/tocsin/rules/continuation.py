@@ -16,7 +16,7 @@ from tocsin.model.calls import Answer, ContinueCall, ContinueId, SentKey, Verdic
 from tocsin.model.claims import continuation_claim, continuation_id, continue_claim
 from tocsin.model.code_reading import CodeReading
 from tocsin.model.events import Continued, Draft
-from tocsin.model.keys import MAX_KEYS, ReportType
+from tocsin.model.keys import MAX_KEYS, KeyKind, ReportType
 from tocsin.model.labels import labelled_hash
 from tocsin.model.times import day_of
 from tocsin.rules.code_checks import Origin
@@ -129,12 +129,9 @@ def _inherited(ledger: Ledger, root: int) -> Origin:
 
 def _keys_of(ledger: Ledger, root: int) -> list[SentKey]:
     """All keys that this person's reports hold, whatever became of them."""
-    reports, keys = ledger.reports, ledger.keys
-    spans = ((int(reports["first_row"][row]), int(reports["rows"][row])) for row in ledger.rows_of_person(root))
-    return [
-        SentKey(
-            record["key_data"].tobytes(), int(record["rolling_start_interval_number"]), int(record["rolling_period"])
-        )
-        for first, count in spans
-        for record in keys["record"][first : first + count]
-    ]
+    reports = ledger.reports
+    found = []
+    for row in ledger.rows_of_person(root):
+        first, count = int(reports["first_row"][row]), int(reports["rows"][row])
+        found += ledger.keys[KeyKind(reports["key_kind"][row])]["record"][first : first + count].tolist()
+    return [SentKey(key_data, start, period) for key_data, start, period, *_ in found]

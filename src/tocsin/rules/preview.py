@@ -10,12 +10,13 @@ import numpy as np
 from msgspec import Struct
 
 from tocsin.ledger.fold import fold
+from tocsin.ledger.key_table import KeyTable
 from tocsin.ledger.predicates import standing_reports
-from tocsin.ledger.queries import first_day, live_rows, waiting, wanted_rows
+from tocsin.ledger.queries import Rows, first_day, live_rows, waiting, wanted_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.events import Draft, Event
 from tocsin.model.policy import Policy
-from tocsin.model.times import Instant
+from tocsin.model.times import Day, Instant
 
 _NO_DIGEST: Final = bytes(32)
 
@@ -49,25 +50,48 @@ def effect(ledger: Ledger, draft: Draft, policy: Policy, now: Instant) -> Effect
     after = _fork(ledger)
     fold(after, [Event(ledger.sequence + 1, ledger.recorded_at, draft.body, _NO_DIGEST)])
     oldest = first_day(ledger, now, policy.useful_days)
-    keys = ledger.keys
     touched = ledger.reports["objections"] != after.reports["objections"]
     stood, stand = standing_reports(ledger), standing_reports(after)
-    wanted, still_wanted = wanted_rows(ledger, oldest), wanted_rows(after, oldest)
-    heads, heads_after = keys["head"][wanted], keys["head"][still_wanted]
-    live = live_rows(ledger, oldest)
-    public_reports = np.unique(keys["report"][live])
-    leaving = live[wanted[live] & ~still_wanted[live]]
-    kept, kept_after = waiting(ledger, now, oldest).kept, waiting(after, now, oldest).kept
+    moved = [_moved(ledger, after, keys, now, oldest) for keys in ledger.keys.values()]
+    public_reports = np.unique(np.concatenate([moves.public_reports for moves in moved]))
     return Effect(
         reports=int(touched.sum()),
         public_reports=int(touched[public_reports].sum()),
         reports_cut_off=int((stood & ~stand).sum()),
         reports_restored=int((~stood & stand).sum()),
-        keys_leaving=len(leaving),
-        keys_passing=int(np.isin(keys["head"][leaving], heads_after).sum()),
-        keys_returning=len(np.setdiff1d(heads_after, heads)),
-        keys_kept_back=len(np.setdiff1d(kept_after, kept)),
-        keys_let_go=len(np.setdiff1d(kept, kept_after)),
+        keys_leaving=sum(moves.leaving for moves in moved),
+        keys_passing=sum(moves.passing for moves in moved),
+        keys_returning=sum(moves.returning for moves in moved),
+        keys_kept_back=sum(moves.kept_back for moves in moved),
+        keys_let_go=sum(moves.let_go for moves in moved),
+    )
+
+
+class _Moved(Struct, frozen=True, eq=False):
+    """Of one kind: the reports (rows, ascending) that have public keys, and how many keys change hands."""
+
+    public_reports: Rows
+    leaving: int
+    passing: int
+    returning: int
+    kept_back: int
+    let_go: int
+
+
+def _moved(ledger: Ledger, after: Ledger, keys: KeyTable, now: Instant, oldest: Day) -> _Moved:
+    """What becomes of `keys`, a table that both ledgers share."""
+    wanted, still_wanted = wanted_rows(ledger, keys, oldest), wanted_rows(after, keys, oldest)
+    heads, heads_after = keys["head"][wanted], keys["head"][still_wanted]
+    live = live_rows(keys, oldest)
+    leaving = live[wanted[live] & ~still_wanted[live]]
+    kept, kept_after = waiting(ledger, keys, now, oldest).kept, waiting(after, keys, now, oldest).kept
+    return _Moved(
+        public_reports=np.unique(keys["report"][live]),
+        leaving=len(leaving),
+        passing=int(np.isin(keys["head"][leaving], heads_after).sum()),
+        returning=len(np.setdiff1d(heads_after, heads)),
+        kept_back=len(np.setdiff1d(kept_after, kept)),
+        let_go=len(np.setdiff1d(kept, kept_after)),
     )
 
 

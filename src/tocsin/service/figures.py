@@ -2,10 +2,11 @@
 
 from collections import Counter
 
+import numpy as np
 from msgspec import Struct
 
 from tocsin.ledger.predicates import BatchState, batch_state, is_suspended, reports_under, standing_reports
-from tocsin.ledger.queries import count_people, first_day, secrets_needed_until, waiting
+from tocsin.ledger.queries import count_people, first_day, secrets_needed_until, waiting_by_kind
 from tocsin.ledger.state import Ledger
 from tocsin.model.code_reading import CodeKind
 from tocsin.model.events import Target
@@ -133,17 +134,20 @@ def reports_by_provider(ledger: Ledger, day: Day) -> dict[int, int]:
 
 def queue_of(ledger: Ledger, now: Instant, useful_days: int) -> Queue:
     """What waits at `now`."""
-    queue = waiting(ledger, now, first_day(ledger, now, useful_days))
-    keys = len(queue.eligible) + len(queue.returning)
+    queues = waiting_by_kind(ledger, now, first_day(ledger, now, useful_days))
     return Queue(
-        reports=queue.reports, keys=keys, held_keys=len(queue.held), kept_keys=len(queue.kept), paused=ledger.paused
+        reports=sum(queue.reports for queue in queues.values()),
+        keys=sum(len(queue.eligible) + len(queue.returning) for queue in queues.values()),
+        held_keys=sum(len(queue.held) for queue in queues.values()),
+        kept_keys=sum(len(queue.kept) for queue in queues.values()),
+        paused=ledger.paused,
     )
 
 
 def quarantines_of(ledger: Ledger, now: Instant, useful_days: int) -> tuple[Quarantine, ...]:
     """The quarantines that stand, and what each keeps back at `now`."""
-    kept = waiting(ledger, now, first_day(ledger, now, useful_days)).kept
-    rows = ledger.keys["report"][kept]
+    queues = waiting_by_kind(ledger, now, first_day(ledger, now, useful_days))
+    rows = np.concatenate([ledger.keys[kind]["report"][queue.kept] for kind, queue in queues.items()])
     return tuple(
         Quarantine(
             sequence,
@@ -164,7 +168,7 @@ def versions_of(out: Released, ledger: Ledger, step: int, now: Instant) -> Versi
         out_at=out.leaf.at if out.leaf else None,
         out_age_seconds=now - out.leaf.at if out.leaf else None,
         next_due_at=newest.due if newest else ledger.founded_at - ledger.founded_at % step + step,
-        live_keys=out.leaf.gaen_keys if out.leaf else 0,
+        live_keys=out.leaf.live_keys if out.leaf else 0,
     )
 
 

@@ -226,7 +226,7 @@ class Publisher:
             version=version.version,
             at=version.at,
             due=version.due,
-            keys=built.leaf.gaen_keys,
+            keys=built.leaf.live_keys,
             entered=version.entered,
             left=version.left,
             object_bytes={name: len(data) for name, data in signed.objects.items() if name in new},

@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from hashlib import sha256
 
-import numpy as np
-
 from tests.fuzz.target import Target, refused, vector_bytes
 from tocsin.client.state import SyncState, decode_state, encode_state
 from tocsin.formats.keyset import KeysetDump, decode_keyset, encode_delta, encode_dump
 from tocsin.formats.set_digest import set_digest
-from tocsin.model.keys import RECORD, key_ends
+from tocsin.model.keys import by_kind, key_ends
 from tocsin.model.times import Instant
 
 _FRONT_BYTES = 52
@@ -30,8 +28,9 @@ def _check_keyset(data: bytes) -> None:
     keyset = decode_keyset(data)
     if isinstance(keyset, KeysetDump):
         assert encode_dump(keyset) == data
-        assert len(set_digest(keyset.region, keyset.records)) == 32
-        key_ends(keyset.records).max(initial=0)
+        assert len(set_digest(keyset.region, keyset.keys)) == 32
+        for records in keyset.keys.values():
+            key_ends(records).max(initial=0)
     else:
         assert encode_delta(keyset) == data
 
@@ -55,7 +54,6 @@ def _keyset_seeds() -> Iterator[bytes]:
 
 
 def _state_seeds() -> Iterator[bytes]:
-    empty = np.empty(0, RECORD)
     state = SyncState(
         region="utopia",
         version=7,
@@ -63,9 +61,9 @@ def _state_seeds() -> Iterator[bytes]:
         at=Instant(1_700_000_100),
         due_at=Instant(1_700_001_000),
         first_day=19_661,
-        set_digest=set_digest("utopia", empty),
+        set_digest=set_digest("utopia", by_kind()),
         journal=bytes(32),
-        records=empty,
+        keys=by_kind(),
     )
     data = encode_state(state)
     yield data
