@@ -5,6 +5,7 @@ many sources together find few codes, and whoever uses up the deployment's allow
 not failed yet. Why these numbers, and what they mean for a guesser: docs/decisions/0023.
 """
 
+from collections import OrderedDict
 from typing import Final
 
 from msgspec import Struct
@@ -29,7 +30,7 @@ class Meter:
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
-        self._full_at: dict[bytes, int] = {}  # in the order in which the sources were last charged
+        self._full_at: OrderedDict[bytes, int] = OrderedDict()  # in the order in which sources were last charged
 
     def has_one(self, source: bytes, now: Instant) -> bool:
         """Whether `source` has one left."""
@@ -41,7 +42,7 @@ class Meter:
         full_at = max(now, self._full_at.pop(source, now)) + self._rate.refill_seconds
         self._full_at[source] = full_at
         if len(self._full_at) > MAX_SOURCES:
-            del self._full_at[next(iter(self._full_at))]
+            self._full_at.popitem(last=False)
 
     def give_back(self, source: bytes, now: Instant) -> None:
         """Undoes a `take`. Of a source that has all of its allowance again nothing is kept."""

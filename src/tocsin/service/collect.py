@@ -122,8 +122,8 @@ class Collector:
 
     def _follow(self) -> None:
         try:
-            self._performer.forget_sources()
             self._performer.catch_up()
+            self._performer.forget_sources()
         except TocsinError:
             pass  # the next group meets the same and says so to its callers
         except Exception as error:  # a bug, or a machine at its end: the thread must live
