@@ -17,7 +17,7 @@ MUTANT ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long test-kills test-planted mutants fuzz check fix vectors demo sandbox run bench lock ci clean
+.PHONY: help dev test test-long test-kills test-planted mutants fuzz check fix vectors demo sandbox run bench equal lock ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -101,6 +101,12 @@ run: .venv/.run-ready ## a server of your own on 127.0.0.1:8787, in the folder m
 
 bench: .venv/.dev-ready ## measure; the figures are for this machine only
 	$(BIN)/python -m benchmarks
+
+# CALLS: of each kind; ONLY: one condition (idle, busy, saturated, slow, "no grid", leak), the others' results are kept.
+CALLS ?= 10000
+ONLY ?=
+equal: .venv/.dev-ready ## can real calls, refusals and decoys be told apart on the wire? 25 minutes of a quiet machine
+	$(BIN)/python -m benchmarks.privacy --calls $(CALLS) $(if $(ONLY),"$(ONLY)")
 
 lock: ## resolve the lock files again (needs uv)
 	uv pip compile $(LOCK_FLAGS) --extra build --output-file requirements.lock pyproject.toml

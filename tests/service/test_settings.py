@@ -344,6 +344,8 @@ SETTINGS = st.builds(
     host=st.sampled_from(["127.0.0.1", "::", "fe80::1%eth0", "localhost"]),
     port=st.integers(0, 65_535),
     single_machine=st.booleans(),
+    trusted_proxies=st.integers(0, 8),
+    connections_per_source=st.integers(1, 10**6) | st.just("none"),
     policy=POLICIES,
 )
 

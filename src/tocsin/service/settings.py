@@ -144,9 +144,16 @@ base_url = "{settings.base_url}"    # where apps reach this server
 host = "{settings.host}"
 port = {settings.port}
 single_machine = {str(settings.single_machine).lower()}   # true: a journal without a durable disk is meant
-{_operations_text(settings.operations)}
+{_door_text(settings)}{_operations_text(settings.operations)}
 [policy]
 {_policy_text(settings.policy)}"""
+
+
+def _door_text(settings: Settings) -> str:
+    """How many proxies stand before this server, and how much one address may have, where not at the default."""
+    given = {"trusted_proxies": settings.trusted_proxies, "connections_per_source": settings.connections_per_source}
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in given.items() if value != defaults[name])
 
 
 def _operations_text(operations: Operations) -> str:
