@@ -409,8 +409,10 @@ class Phone:
             kept["continuation"] = {"next_secret": following.hex(), "body": body.decode()}
             self.keep("report", kept)
         answer = self.post(kept["continuation"]["body"].encode())
-        if answer["verdict"] == "taken":
-            kept["continuation_secret"] = kept.pop("continuation")["next_secret"]
+        if answer["verdict"] not in ("provisional", "over_allowance", "unknown"):
+            used = kept.pop("continuation")
+            if answer["verdict"] == "taken":
+                kept["continuation_secret"] = used["next_secret"]
             self.keep("report", kept)
         return answer
 

@@ -17,7 +17,7 @@ from tocsin.web.server import running_server
 
 _HERE: Final = Path(__file__).parent
 _PINNED: Final = {
-    "client_0_2.py": "51da1aa53fb73bc411c02956ae6c67b8f9c5ee350220a70524568527486a58cf",
+    "client_0_2.py": "7221cf75df2d1fcc062ec4e064452e16e7b98415284b881b04edcdf4d2c51a3d",
     "recorded_0_2.json": "9af7a66728d17ffe82fabca5667701806028990e6b7be54c7df080043c3a6340",
 }
 
@@ -116,7 +116,7 @@ def town(tmp_path: Path) -> Iterator[tuple[Site, httpx.Client]]:
 
 
 def test_it_works_with_todays_server(town: tuple[Site, httpx.Client]) -> None:
-    """E5: report by card, publication, sync by dump and by delta with a removal, match."""
+    """E5: report by card, a continuation, publication, sync by dump and by delta with a removal, match."""
     site, http = town
     publisher = site.deployment.publisher()
     trust = http.get("/trust.json").json()
@@ -135,11 +135,14 @@ def test_it_works_with_todays_server(town: tuple[Site, httpx.Client]) -> None:
     assert post(other)["verdict"] == "code_spent"
     assert post(client.track_call(b"w" * 32))["verdict"] == "taken"
     assert post(client.decoy_call())["verdict"] == "noted"
+    earlier = (b"e" * 16, key[1] - 144, 144)
+    more = client.continue_call([earlier], b"c" * 32, b"d" * 32)
+    assert post(more) == post(more) == {"verdict": "taken", "keys": ["taken"]}
     heard = [(client.identifiers(*key)[7], key[1] + 7)]
     site.clock.wait(900)
     publisher.publish()
     state = client.sync(None, trust, site.clock.now(), fetch)
-    assert client.matches(state["records"], heard) == heard
+    assert client.matches(state["records"], heard) == heard and len(state["records"]) == 2
     assert client.sync(state, trust, site.clock.now(), fetch) is state
     assert post(client.withdraw_call(b"w" * 32))["verdict"] == "withdrawn"
     site.clock.wait(900)
