@@ -98,6 +98,21 @@ def test_a_fault_is_told_by_its_type_and_never_by_its_message(fail: Callable[[],
     assert (line["event"], line["sentence"], line["at"]) == ("fault", told, "2026-02-16T09:00:00Z")
 
 
+def test_a_fault_of_the_server_itself_is_one_line_and_its_end() -> None:
+    stream = io.StringIO()
+    with pytest.raises(SystemExit), faults_told(JsonLog(FixedClock(), stream)):
+        _raise()
+    assert written(stream)[0]["sentence"].startswith("the server ends: RuntimeError at tocsin/")
+    assert "find-me" not in stream.getvalue()
+
+
+def test_what_is_foreseen_is_told_by_others() -> None:
+    stream = io.StringIO()
+    with pytest.raises(Unavailable), faults_told(JsonLog(FixedClock(), stream)):
+        raise Unavailable("away")
+    assert stream.getvalue() == ""
+
+
 def test_the_hooks_are_put_back() -> None:
     before = sys.excepthook, threading.excepthook, sys.unraisablehook, logging.getLogger().handlers[:]
     with faults_told(JsonLog(FixedClock(), io.StringIO())):

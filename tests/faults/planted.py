@@ -29,9 +29,8 @@ from tests.faults.servers import ROOT, Server, until
 from tests.sites import PROMPT, FixedClock, Site, by, cards_of
 from tests.web.wire import Wire
 from tocsin.client.calls import continue_id, make_report, track_call, tracking_id, withdraw_call
-from tocsin.formats.wire import REQUEST_BYTES
-from tocsin.model import base64url
-from tocsin.model.calls import SentKey
+from tocsin.formats.wire import REQUEST_BYTES, encode_call
+from tocsin.model.calls import ContinueCall, SentKey
 from tocsin.model.times import INTERVALS_PER_DAY, QUARTER_SECONDS, day_of
 from tocsin.rules.issuance import BatchRequest, activate_batch, issue_batch
 
@@ -58,6 +57,8 @@ class Run:
         self.clock = FixedClock()
         self.cards = self._found()
         self.spent: list[str] = []
+        self.reported: list[tuple[bytes, bytes]] = []
+        """The withdrawal and continuation secrets of reports with a good card."""
 
     def _found(self) -> list[str]:
         site = Site(self.top, self.clock, cards=CARDS)
@@ -105,21 +106,31 @@ class Run:
         """A report with everything in it planted. Its keys are at home in public files, the rest nowhere."""
         withdrawal, continuation = (self.plant("secret", secrets.token_bytes(32)) for _ in range(2))
         today = day_of(self.clock.at)
-        keys = [
-            SentKey(
-                self.plant("key", secrets.token_bytes(16), "bucket"),
-                (today - day) * INTERVALS_PER_DAY,
-                INTERVALS_PER_DAY,
-            )
-            for day in (1, 2)
-        ]
         for made in (tracking_id(withdrawal), continue_id(continuation)):
             self.plant("ID", bytes(made))
+        if code in self.spent:
+            self.reported.append((withdrawal, continuation))
         self.plant("code", code.encode())
         self.plant("code", code.replace("-", "").encode())
+        keys = self._keys(1, 2)
         return make_report(
             keys, code=code, onset_day=today - 2, withdrawal_secret=withdrawal, continuation_secret=continuation
         ).body
+
+    def continuation(self) -> bytes:
+        """More of a report that was sent, or of none."""
+        known = self.chance.choice(self.reported)[1] if self.reported and self.chance.random() < 0.7 else None
+        secret = known or self.plant("secret", secrets.token_bytes(32))
+        following = continue_id(self.plant("secret", secrets.token_bytes(32)))
+        self.plant("ID", bytes(following))
+        return encode_call(ContinueCall(secret, following, self._keys(3)))
+
+    def _keys(self, *days: int) -> tuple[SentKey, ...]:
+        """A new key of each of these days before today, at home in public files."""
+        first = [(day_of(self.clock.at) - day) * INTERVALS_PER_DAY for day in days]
+        return tuple(
+            SentKey(self.plant("key", secrets.token_bytes(16), "bucket"), start, INTERVALS_PER_DAY) for start in first
+        )
 
     def body(self) -> bytes:
         """A body of one of many kinds."""
@@ -134,7 +145,8 @@ class Run:
         if kind == 4:
             return self.report("C" + "".join(self.chance.choices("0123456789ABCDEFGHJKMNPQRSTVWXYZ", k=19)))
         if kind in (5, 6):
-            secret = self.plant("secret", secrets.token_bytes(32))
+            known = self.chance.choice(self.reported)[0] if self.reported and self.chance.random() < 0.5 else None
+            secret = known or self.plant("secret", secrets.token_bytes(32))
             return (track_call if kind == 5 else withdraw_call)(secret)
         if kind == 7:
             fails = self.chance.choice((GROUP_FAILS, GROUP_AWAY))
@@ -143,9 +155,7 @@ class Run:
             digits = "".join(secrets.choice("0123456789") for _ in range(12))
             return self.report(f"{digits[:4]}-{digits[4:8]}-{digits[8:]}")
         if kind == 11:
-            secret = self.plant("secret", secrets.token_bytes(32))
-            fields = {"act": "continue", "continuation_secret": base64url.encode(secret), "keys": []}
-            return json.dumps(fields).encode().ljust(REQUEST_BYTES)
+            return self.continuation()
         if kind == 8:
             fields = {self.word("name"): self.word("value"), "act": self.word("act"), "code": self.word("code")}
             return json.dumps(fields).encode().ljust(REQUEST_BYTES)

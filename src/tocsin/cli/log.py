@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, TextIO
 import structlog
 
 from tocsin.cli.terminal import Terminal, clean
-from tocsin.model.errors import Unavailable
+from tocsin.model.errors import TocsinError, Unavailable
 from tocsin.model.ports import Clock
 from tocsin.model.times import floor_quarter
 from tocsin.service import fault
@@ -116,6 +116,11 @@ def faults_told(log: Log) -> Iterator[None]:
     root.handlers[:] = [handler]
     try:
         yield
+    except (TocsinError, OSError):  # foreseen: a sentence of ours, or an output that is gone
+        raise
+    except Exception as error:
+        uncaught(error, "the server ends")
+        raise SystemExit(1) from None
     finally:
         sys.excepthook, threading.excepthook, sys.unraisablehook, root.handlers[:], warnings.showwarning = before
 
