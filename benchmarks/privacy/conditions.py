@@ -13,7 +13,7 @@ from msgspec import Struct
 from benchmarks.privacy.load import Load, Plan, Watched
 from benchmarks.privacy.server import Did, Seams, Server, serving
 from benchmarks.privacy.stock import Kind
-from benchmarks.privacy.told import Comparison, Power, compare, power
+from benchmarks.privacy.told import Comparison, Power, compare, null_spread, power
 
 SEED: Final = 20_201
 LEAST_CALLS: Final = 20
@@ -116,17 +116,18 @@ def _result(
     stored = np.isin(seen["kind"], [number for number, kind in enumerate(kinds) if kind.is_stored])
     others = list(enumerate(kinds))[1:]
     reads, counts = np.unique(seen["reads"], return_counts=True)
+    wider = null_spread(seen, calls)
     tests = 3 * (len(kinds) + 1) * sum(one.is_promised for one in CONDITIONS)
     return Result(
         condition=condition,
         machine=machine,
         forms=_forms(watched),
         kinds=[
-            compare("decoy", decoys, decoys),
-            *(compare(kind.name, seen[seen["kind"] == number], decoys) for number, kind in others),
-            compare("all that is stored", seen[stored], decoys),
+            compare("decoy", decoys, decoys, wider),
+            *(compare(kind.name, seen[seen["kind"] == number], decoys, wider) for number, kind in others),
+            compare("all that is stored", seen[stored], decoys, wider),
         ],
-        power=power(seen, calls, tests, condition.seams.grid_seconds),
+        power=power(seen, calls, tests, condition.seams.grid_seconds, wider),
         pieces={int(read): int(count) for read, count in zip(reads, counts, strict=True)},
         calls_per_group=float(np.mean(did.group_sizes)),
         syncs=len(did.group_sizes),

@@ -28,6 +28,7 @@ FOLDS: Final = 3
 ROUNDS: Final = 50
 """Samples that are changed and tested, for each difference tried."""
 STEPS: Final = 10
+NULL_ROUNDS: Final = 30
 _WITH_TIME: Final = ("seconds", "sent_at", "first_bytes", "reads", "is_new")
 
 Seconds = npt.NDArray[np.float64]
@@ -62,11 +63,11 @@ class Power(Struct, frozen=True):
     auc: float
 
 
-def compare(name: str, some: Seen, decoys: Seen) -> Comparison:
-    """The calls of one kind, or of several, against decoys; p not yet corrected."""
+def compare(name: str, some: Seen, decoys: Seen, spread: float = 1.0) -> Comparison:
+    """The calls of one kind, or of several, against decoys; p not yet corrected. `spread`: by `null_spread`."""
     one, other = _seconds(some), _seconds(decoys)
     found = ks_2samp(one, other, method="asymp")
-    auc, p_auc = _classified(some, decoys)
+    auc = _area(some, decoys)
     p50, p99, p999 = np.percentile(one, [50, 99, 99.9])
     return Comparison(
         name=name,
@@ -78,9 +79,25 @@ def compare(name: str, some: Seen, decoys: Seen) -> Comparison:
         distance=float(found.statistic),
         p_distance=float(found.pvalue),
         auc=auc,
-        p_auc=p_auc,
+        p_auc=float(norm.sf((auc - 0.5) / (spread * _auc_deviation(len(some), len(decoys))))),
         p_not_now=_p_not_now(some, decoys),
     )
+
+
+def null_spread(seen: Seen, calls: int, seed: int = 1) -> float:
+    """How much wider than that of a rank sum the area's distribution is where there is nothing to tell; at least 1.
+
+    A classifier that is trained on a part and asked about the rest strays more: two samples are drawn from all calls,
+    whatever their kind, again and again.
+    """
+    chance = np.random.default_rng(seed)
+    calls = min(calls, len(seen) // 2)
+    areas = []
+    for _ in range(NULL_ROUNDS):
+        drawn = seen[chance.choice(len(seen), 2 * calls, replace=False)]
+        areas.append(_area(drawn[:calls], drawn[calls:]))
+    strayed = float(np.sqrt(np.mean((np.array(areas) - 0.5) ** 2)))
+    return max(1.0, strayed / _auc_deviation(calls, calls))
 
 
 def corrected(p: Sequence[float]) -> list[float]:
@@ -92,7 +109,7 @@ def corrected(p: Sequence[float]) -> list[float]:
     return [float(value) for value in result]
 
 
-def power(seen: Seen, calls: int, tests: int, tick_seconds: float, seed: int = 1) -> Power:
+def power(seen: Seen, calls: int, tests: int, tick_seconds: float, spread: float = 1.0, seed: int = 1) -> Power:
     """What would have been seen between two samples of so many calls each, in a table of so many tests."""
     seconds, level = _seconds(seen), LEVEL / tests
     chance = np.random.default_rng(seed)
@@ -103,7 +120,7 @@ def power(seen: Seen, calls: int, tests: int, tick_seconds: float, seed: int = 1
         deviation=deviation,
         shift=_least(lambda shift: finds(shift, 1.0), 1e-7, max(10 * deviation, 1e-3)),
         later_share=_least(lambda share: finds(tick_seconds or deviation, share), 1e-3, 1.0),
-        auc=0.5 + _auc_deviation(calls, calls) * float(norm.isf(level) + norm.isf(1 - POWER)),
+        auc=0.5 + spread * _auc_deviation(calls, calls) * float(norm.isf(level) + norm.isf(1 - POWER)),
     )
 
 
@@ -126,8 +143,8 @@ def _p_not_now(some: Seen, decoys: Seen) -> float:
     return float(chi2_contingency([away, there]).pvalue) if any(there) else 1.0
 
 
-def _classified(some: Seen, decoys: Seen) -> tuple[float, float]:
-    """The area under the curve of a classifier for calls that it has not seen, and its p: one-sided, by rank sums."""
+def _area(some: Seen, decoys: Seen) -> float:
+    """The area under the curve of a classifier for calls that it has not seen."""
     both = np.concatenate([some, decoys])
     features = np.column_stack([both[name].astype(np.float64) for name in _WITH_TIME])
     labels = np.repeat([1, 0], [len(some), len(decoys)])
@@ -137,8 +154,7 @@ def _classified(some: Seen, decoys: Seen) -> tuple[float, float]:
         float(roc_auc_score(labels[test], trees.fit(features[train], labels[train]).decision_function(features[test])))
         for train, test in folds.split(features, labels)
     ]
-    auc = float(np.mean(scores))
-    return auc, float(norm.sf((auc - 0.5) / _auc_deviation(len(some), len(decoys))))
+    return float(np.mean(scores))
 
 
 def _auc_deviation(one: int, other: int) -> float:

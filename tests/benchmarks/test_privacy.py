@@ -12,7 +12,7 @@ from benchmarks.privacy.load import SEEN, Plan, Seen
 from benchmarks.privacy.server import Seams
 from benchmarks.privacy.stock import DECOY, Kind, make_stock
 from benchmarks.privacy.tables import complaints, markdown
-from benchmarks.privacy.told import compare, corrected, power
+from benchmarks.privacy.told import compare, corrected, null_spread, power
 from tocsin.model.times import Instant
 
 PLAN = Plan(400.0, 64)
@@ -71,6 +71,10 @@ def test_what_is_alike_is_not_told_apart_and_what_is_not_is() -> None:
     assert compare("later", later, decoys).p_distance < 1e-6
     told = compare("other pieces", other_pieces, decoys)
     assert told.auc > 0.7 and told.p_auc < 1e-6 and told.p_distance > 0.01
+
+
+def test_the_spread_of_the_area_is_measured_and_never_below_that_of_ranks() -> None:
+    assert 1.0 <= null_spread(_seen(np.random.default_rng(6), 4_000), 500) < 2.0
 
 
 def test_more_503_for_one_kind_is_told() -> None:
