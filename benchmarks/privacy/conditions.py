@@ -34,8 +34,8 @@ class Condition(Struct, frozen=True):
 OPEN: Final = 1024
 """Connections at once."""
 CONDITIONS: Final = (
-    Condition("idle", "few calls at once", Plan(600.0, OPEN)),
-    Condition("busy", "dozens of calls a group", Plan(1800.0, OPEN)),
+    Condition("idle", "few calls at once", Plan(700.0, OPEN)),
+    Condition("busy", "dozens of calls a group", Plan(2000.0, OPEN)),
     Condition(
         "saturated",
         "more than can be done: 640 phones that call again as soon as they are answered, room for 192",
@@ -43,13 +43,13 @@ CONDITIONS: Final = (
         Seams(max_waiting=192),
     ),
     Condition(
-        "slow", "each sync takes 30 ms more in the mean, at random", Plan(1200.0, OPEN), Seams(sync_seconds=0.03)
+        "slow", "each sync takes 30 ms more in the mean, at random", Plan(1400.0, OPEN), Seams(sync_seconds=0.03)
     ),
-    Condition("no grid", "the group alone; not how it is run", Plan(600.0, OPEN), Seams(grid_seconds=0), 0.25, False),
+    Condition("no grid", "the group alone; not how it is run", Plan(700.0, OPEN), Seams(grid_seconds=0), 0.2, False),
     Condition(
         "leak",
         "no grid, and decoys and malformed calls wait for no group: the tests have to see this",
-        Plan(600.0, OPEN),
+        Plan(700.0, OPEN),
         Seams(grid_seconds=0, is_hasty=True),
         0.1,
         False,

@@ -16,12 +16,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from benchmarks.site import BATCH_CARDS, POLICY, SETTINGS, StandingClock, cards_of
-from tocsin.client.calls import decoy_call, make_report, track_call, withdraw_call
+from tocsin.client.calls import continue_id, decoy_call, make_report, track_call, withdraw_call
 from tocsin.codes.card import batch_key, make_card, parse_card
 from tocsin.codes.phone import make_phone_code, spell_phone_code
-from tocsin.formats.wire import REQUEST_BYTES, decode_answer
+from tocsin.formats.wire import REQUEST_BYTES, decode_answer, encode_call
 from tocsin.ledger.state import Ledger
-from tocsin.model.calls import SECRET_BYTES, SentKey, Verdict
+from tocsin.model.calls import SECRET_BYTES, ContinueCall, SentKey, Verdict
 from tocsin.model.events import BatchIssued, Draft, Event, PhoneCodesIssued, Target
 from tocsin.model.keys import KEY_BYTES
 from tocsin.model.policy import LONGEST_REFILL_SECONDS, Rate
@@ -81,6 +81,10 @@ class Reporter(Struct, frozen=True):
     @classmethod
     def new(cls) -> "Reporter":
         return cls(os.urandom(SECRET_BYTES), os.urandom(SECRET_BYTES))
+
+    def more(self, keys: Sequence[SentKey]) -> bytes:
+        """The body that continues its report by these keys."""
+        return encode_call(ContinueCall(self.continuation, continue_id(os.urandom(SECRET_BYTES)), tuple(keys)))
 
     def report(self, code: str | None, keys: Sequence[SentKey]) -> bytes:
         """The body of its report."""
@@ -199,6 +203,7 @@ def _stored(site: Site, calls: int) -> Iterator[Kind]:
         yield _kind(f"report, {count} key{'s' * (count > 1)}", Verdict.TAKEN, bodies, is_stored=True)
     bodies = [Reporter.new().report(code, site.keys()) for code in site.phone_codes(calls)]
     yield _kind("report, phone code", Verdict.TAKEN, bodies, is_stored=True)
+    yield _kind("continue", Verdict.TAKEN, _continuations(site, calls), is_stored=True)
     standing = [withdraw_call(phone.withdrawal) for phone in _standing(site, calls)]
     yield _kind("withdraw", Verdict.WITHDRAWN, standing, is_stored=True)
 
@@ -263,6 +268,10 @@ def _about_reports(site: Site, calls: int) -> Iterator[Kind]:
     site.roll_back(first)
     site.store([withdraw_call(phone.withdrawal) for phone in gone], Verdict.WITHDRAWN)
     unknown = [os.urandom(SECRET_BYTES) for _ in range(calls)]
+    more = _continuations(site, calls)
+    site.store(more, Verdict.TAKEN)
+    yield _kind("continue again", Verdict.TAKEN, more)
+    yield _kind("continue, unknown", Verdict.UNKNOWN, [Reporter.new().more(site.keys(1)) for _ in range(calls)])
     yield _kind("track, taken", Verdict.TAKEN, [track_call(phone.withdrawal) for phone in standing])
     yield _kind("track, withdrawn", Verdict.WITHDRAWN, [track_call(phone.withdrawal) for phone in gone])
     yield _kind("track, cut_off", Verdict.CUT_OFF, [track_call(phone.withdrawal) for phone in back])
@@ -271,12 +280,19 @@ def _about_reports(site: Site, calls: int) -> Iterator[Kind]:
     yield _kind("withdraw, unknown", Verdict.UNKNOWN, [withdraw_call(secret) for secret in unknown])
 
 
-def _standing(site: Site, count: int) -> list[Reporter]:
-    """Phones whose reports are taken."""
-    phones = [Reporter.new() for _ in range(count)]
-    cards = site.cards(count)
-    site.store([one.report(card, site.keys()) for one, card in zip(phones, cards, strict=True)], Verdict.TAKEN)
+def _standing(site: Site, count: int, first_day: int = 1) -> list[Reporter]:
+    """Phones whose reports are taken, of all days of the window from this many days ago back."""
+    phones, days = [Reporter.new() for _ in range(count)], DAYS + 1 - first_day
+    reports = (
+        phone.report(card, site.keys(days, first_day)) for phone, card in zip(phones, site.cards(count), strict=True)
+    )
+    site.store(list(reports), Verdict.TAKEN)
     return phones
+
+
+def _continuations(site: Site, count: int) -> list[bytes]:
+    """Calls that continue reports by the one key that these left out: yesterday's."""
+    return [phone.more(site.keys(1)) for phone in _standing(site, count, first_day=2)]
 
 
 def _overlapping(site: Site) -> list[SentKey]:
