@@ -141,7 +141,7 @@ def _tell(terminal: Terminal, base_url: str, handouts: Handouts) -> None:
     terminal.line(f"A sandbox for apps: {base_url}")
     terminal.line(f"What an app trusts:  curl -s {base_url}/trust.json")
     terminal.line(f"A fresh card:        curl -s {base_url}{PREFIX}codes/fresh")
-    terminal.line(f"Other codes:         the same with {', '.join(handouts.codes[1:])}")
+    terminal.line(f"Other codes:         the same with {', '.join(handouts.names[1:])}")
     terminal.line(f"A version every {STEP_SECONDS} seconds. Faults by the header {HEADER}. All of it: docs/apps.md")
     terminal.line(f"A report by hand:    sh examples/report-by-curl.sh {code} {base_url}")
     terminal.line("Stop with Ctrl-C.")

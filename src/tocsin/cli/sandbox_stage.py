@@ -3,27 +3,29 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Final
 
 from tocsin.cli.demo_stage import StageClock
 from tocsin.client.calls import make_report
 from tocsin.codes.card import batch_key, make_card
+from tocsin.codes.phone import spell_phone_code
 from tocsin.formats.wire import decode_answer
 from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import encode
 from tocsin.model.calls import SentKey, Verdict
 from tocsin.model.code_reading import CodeKind
 from tocsin.model.errors import Invalid, Unavailable
-from tocsin.model.events import BatchIssued, Draft, Target
-from tocsin.model.keys import KEY_BYTES
-from tocsin.model.policy import Policy
+from tocsin.model.events import BatchIssued, Draft, PhoneCodesIssued, Target
+from tocsin.model.keys import KEY_BYTES, ReportType
+from tocsin.model.policy import MOST_PHONE_CODE_QUARTERS, Policy
 from tocsin.model.ports import Clock
 from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of, floor_quarter
 from tocsin.rules import corrections, issuance
 from tocsin.rules.attribution import Attribution, attribution
 from tocsin.rules.corrections import Selection
+from tocsin.rules.phone_issuance import PhoneCodesRequest, issue_phone_codes
+from tocsin.service.codes import issued_phone_codes, phone_hashes
 from tocsin.service.deployment import Deployment, signing_keys
 from tocsin.service.founding import found
 from tocsin.service.perform import Arrival, Performer
@@ -35,6 +37,8 @@ STEP_SECONDS: Final = 5
 FILE_SECONDS: Final = 60
 """Between two dumps, and between two sets of GAEN files; a deployment's are four hours apart."""
 STACK_CARDS: Final = 2048
+SMALL_STACK_CARDS: Final = 100
+PHONE_CODES: Final = 500
 POLICY: Final = Policy(minimum_reports=1, hold_back_quarters=0, longest_wait_seconds=0)
 """One reporter alone makes a publication, at once: for made-up people only."""
 
@@ -42,23 +46,19 @@ POLICY: Final = Policy(minimum_reports=1, hold_back_quarters=0, longest_wait_sec
 class Handouts:
     """What a developer is given: codes by what becomes of them, secrets by what became of their reports."""
 
-    def __init__(self, fresh: list[str], codes: dict[str, str], secrets: dict[str, bytes]) -> None:
-        self._fresh = fresh
-        self._next = count()
+    def __init__(self, stacks: dict[str, list[str]], codes: dict[str, str], secrets: dict[str, bytes]) -> None:
+        self._stacks = {name: iter(stack) for name, stack in stacks.items()}
         self._codes = codes
         self._secrets = secrets
 
     @property
-    def codes(self) -> list[str]:
+    def names(self) -> list[str]:
         """The names by which codes are asked for."""
-        return ["fresh", *self._codes]
+        return [*self._stacks, *self._codes]
 
     def code(self, name: str) -> str | None:
-        """A code of this name; `fresh` is another one each time, and None once the stack is used up."""
-        if name == "fresh":
-            number = next(self._next)
-            return self._fresh[number] if number < len(self._fresh) else None
-        return self._codes.get(name)
+        """A code of this name: of a stack another one each time, and None once it is used up."""
+        return next(self._stacks[name], None) if name in self._stacks else self._codes.get(name)
 
     def secret(self, name: str) -> str | None:
         """The withdrawal secret of the report of this name, in base64url."""
@@ -76,15 +76,29 @@ def opened_sandbox(top: Path, base_url: str, clock: Clock) -> Iterator[tuple[Dep
     found(top, settings, yesterday)
     past = Deployment(top, yesterday)
     try:
-        handouts = _Office(past, yesterday).stock()
+        stacks, codes, secrets = _Office(past, yesterday).stock()
     finally:
         past.close()
     deployment = Deployment(top, clock)
     try:
         deployment.keys.make_days_ahead(day_of(clock.now()))
-        yield deployment, handouts
+        yield deployment, Handouts({**stacks, "phone": _phone_codes(deployment)}, codes, secrets)
     finally:
         deployment.close()
+
+
+def _phone_codes(deployment: Deployment) -> list[str]:
+    """Phone codes, made now: they live for hours."""
+    request_id = secrets.token_bytes(16)
+    by = attribution("the sandbox", "to try things with", request_id)
+    request = PhoneCodesRequest(1, PHONE_CODES, 1, life_quarters=MOST_PHONE_CODE_QUARTERS)
+    hash_of = phone_hashes(deployment.keys, 1, request_id)
+    issued = deployment.performer().act(
+        lambda ledger, now: issue_phone_codes(ledger, request, hash_of, POLICY, now, by)
+    )
+    if not isinstance(issued.body, PhoneCodesIssued):
+        raise Invalid("no phone codes were issued")
+    return [spell_phone_code(digits) for digits in issued_phone_codes(deployment.keys, issued.body, request_id)]
 
 
 class _HurriedPolicy(Policy, frozen=True):
@@ -124,11 +138,17 @@ class _Office:
         self._performer: Performer = deployment.performer()
         self._now = clock.now()
 
-    def stock(self) -> Handouts:
+    def stock(self) -> tuple[dict[str, list[str]], dict[str, str], dict[str, bytes]]:
+        """Stacks, single codes and secrets of reports, by name."""
         self._act(lambda ledger, by: issuance.add_provider(ledger, "St. Elsewhere", by))
         quarter = self._now // QUARTER_SECONDS
         stack = self._cards(STACK_CARDS)
         cut_off = self._cards(1)
+        stacks = {
+            "fresh": stack[:-2],
+            "likely": self._cards(SMALL_STACK_CARDS, report_type=ReportType.LIKELY),
+            "negative": self._cards(SMALL_STACK_CARDS, report_type=ReportType.REVOKED),
+        }
         dormant = self._cards(1, in_hand=False)
         codes = {
             "spent": stack[-1],
@@ -144,7 +164,7 @@ class _Office:
         last_but_one = Target(batch=1, first=STACK_CARDS - 2, last=STACK_CARDS - 2)
         self._act(lambda ledger, by: corrections.rollback(ledger, Selection(target=last_but_one), by))
         self._act(lambda ledger, by: corrections.revoke(ledger, Target(batch=2), None, self._now, by))
-        return Handouts(stack[:-2], codes, {"cut_off": rolled_back})
+        return stacks, codes, {"cut_off": rolled_back}
 
     def _cards(
         self,
@@ -152,10 +172,11 @@ class _Office:
         *,
         in_hand: bool = True,
         code_kind: CodeKind = CodeKind.CARD,
+        report_type: ReportType = ReportType.CONFIRMED,
         valid_from: int | None = None,
         valid_until: int | None = None,
     ) -> list[str]:
-        request = issuance.BatchRequest(1, count, 1, code_kind, valid_from=valid_from, valid_until=valid_until)
+        request = issuance.BatchRequest(1, count, 1, code_kind, report_type, valid_from, valid_until)
         issued = self._act(lambda ledger, by: issuance.issue_batch(ledger, request, POLICY, self._now, by))
         secret = self._deployment.keys.issuing_secret(1)
         if secret is None or not isinstance(issued, BatchIssued):
