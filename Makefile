@@ -17,7 +17,7 @@ MUTANT ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long test-kills test-planted mutants fuzz check fix vectors demo sandbox run bench equal lock ci clean
+.PHONY: help dev test test-long test-kills test-planted mutants fuzz fuzz-http check fix vectors demo sandbox run bench equal lock ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -72,6 +72,11 @@ SECONDS ?= 60
 AGAIN ?=
 fuzz: .venv/.dev-ready ## throw bytes at every decoder, or TARGET=keyset, for SECONDS each (needs atheris)
 	nice -n 19 $(BIN)/python -m tests.fuzz $(TARGET) --seconds $(SECONDS) $(if $(AGAIN),--again $(AGAIN))
+
+# CASES: how many are sent at least.
+CASES ?= 10000
+fuzz-http: .venv/.dev-ready ## schemathesis against a server of its own: calls and files as /openapi.json says, and not
+	nice -n 10 $(BIN)/python -m tests.fuzz.door --cases $(CASES)
 
 check: .venv/.dev-ready ## format, lint, types and imports; changes nothing
 	$(BIN)/ruff format --check .

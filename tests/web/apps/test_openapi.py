@@ -106,7 +106,11 @@ def assert_documented(operation: Any, reply: Reply) -> None:
 
 def test_examples_are_as_their_schemas_say(document: Any) -> None:
     call = document["paths"]["/v1/reports"]["post"]
-    schema(document, "Call").validate(call["requestBody"]["content"]["application/json"]["example"])
+    examples = call["requestBody"]["content"]["application/json"]["examples"]
+    assert {"report", "track", "withdraw", "decoy"} <= examples.keys()
+    for name, example in examples.items():
+        schema(document, "Call").validate(example["value"])
+        assert example["value"]["act"] == name
     schema(document, "Answer").validate(call["responses"]["200"]["content"]["application/json"]["example"])
     for problem in Problem:
         schema(document, "Problem").validate(json.loads(problem.body))

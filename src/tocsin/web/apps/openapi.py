@@ -4,10 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
+import msgspec
+
 from tocsin import __version__
 from tocsin.formats.gaen.index import INDEX_CACHING, INDEX_TYPE
 from tocsin.formats.leaf import Profile
-from tocsin.formats.wire import ANSWER_BYTES, REQUEST_BYTES, answer_schema, request_schema
+from tocsin.formats.wire import ANSWER_BYTES, REQUEST_BYTES, answer_schema, encode_call, request_schema
+from tocsin.model.calls import ContinueId, DecoyCall, ReportCall, SentKey, TrackCall, TrackingId, WithdrawCall
 from tocsin.web.apps.files import HEAD_CACHING, JSON, OBJECT_CACHING, OCTETS, TEXT, TRUST_CACHING, ZIP
 from tocsin.web.problems import PROBLEM_SCHEMA, PROBLEM_TYPE, RETRY_SECONDS, Problem
 
@@ -25,6 +28,17 @@ CALL_PROBLEMS: Final = (
 FILE_PROBLEMS: Final = (*EVERYWHERE, Problem.NOT_FOUND)
 _INDEX: Final = ([INDEX_TYPE], INDEX_CACHING)
 _OBJECT_TYPES: Final = (OCTETS, ZIP, TEXT)
+
+_CALLS: Final[dict[str, ReportCall | TrackCall | WithdrawCall | DecoyCall]] = {
+    "report": ReportCall(
+        TrackingId(bytes(32)), ContinueId(bytes(32)), (SentKey(bytes(16), 2_650_320, 144),), "C123-4567-89AB-CDEF-GH94"
+    ),
+    "track": TrackCall(TrackingId(bytes(32))),
+    "withdraw": WithdrawCall(bytes(32)),
+    "decoy": DecoyCall(),
+}
+_CALL_EXAMPLES: Final = {name: {"value": msgspec.json.decode(encode_call(call))} for name, call in _CALLS.items()}
+"""One for each act; an app draws its secrets, and hashes them (the page of the call says how)."""
 
 _CALL_TEXT: Final = (
     f"Every call has exactly {REQUEST_BYTES} bytes and every answer exactly {ANSWER_BYTES}: one JSON object, then"
@@ -80,7 +94,7 @@ def _call() -> _Json:
             "content": {
                 JSON: {
                     "schema": {"$ref": "#/components/schemas/Call"},
-                    "example": {"act": "decoy"},
+                    "examples": _CALL_EXAMPLES,
                 }
             },
         },
