@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from tests.sites import FixedClock, Site, by, cards_of, drawn
+from tests.sites import PROMPT, FixedClock, Site, by, cards_of, drawn
 from tocsin.model.calls import Verdict
 from tocsin.model.events import Target
 from tocsin.model.times import DAY_SECONDS, Instant
@@ -37,7 +38,7 @@ class Past(Struct, frozen=True):
 def make_stage(top: Path) -> Past:
     """A new deployment in the folder `top`, for `tocsin serve`, and what is known of it."""
     clock = FixedClock(int(time.time()) - 2 * DAY_SECONDS)
-    site = Site(top, clock, cards=CARDS)
+    site = Site(top, clock, replace(PROMPT, surge_reports="none"), cards=CARDS)  # a surge would be told on stderr
     expired = _batch(site, 2, life=1)
     cut_off = _batch(site, 3)
     dormant = _batch(site, 4, active=False)
