@@ -24,7 +24,7 @@ from tocsin.model.calls import (
 from tocsin.model.claims import Claim
 from tocsin.model.code_reading import NO_CODE, CodeKind, CodeReading
 from tocsin.model.events import Draft, Erased, Event, Founded, PhoneCodesIssued, Target
-from tocsin.model.keys import MAX_KEYS, MAX_PERIOD
+from tocsin.model.keys import MAX_KEYS, MAX_PERIOD, dp3t_chain
 from tocsin.model.labels import labelled_hash
 from tocsin.model.policy import Policy
 from tocsin.model.times import INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of, day_start, floor_quarter
@@ -69,6 +69,13 @@ def hashes_of(request_id: bytes, codes: int = 10**11) -> HashOf:
         return secret(f"{issuing_period} {code}")[:16]
 
     return hash_of
+
+
+def chain(name: str, days: int, last_ago: int = 1, at: Instant = NOON) -> list[SentKey]:
+    """DP-3T day keys of `days` days, the last one so many days before `at`; the chain `name` begins 20 days before."""
+    first = day_of(at) - last_ago - days + 1
+    keys = dp3t_chain(secret(name), first + days - (day_of(NOON) - 20))[-days:]
+    return [SentKey(key, (first + number) * INTERVALS_PER_DAY, MAX_PERIOD) for number, key in enumerate(keys)]
 
 
 class ClaimTaken(Exception):

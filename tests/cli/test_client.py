@@ -280,7 +280,7 @@ def test_a_sync_and_its_next_instant_do_not_depend_on_a_report(
 def test_keys_that_are_not_taken_are_named(run: Run, site: Site, trust: Path, phone: Path, tmp_path: Path) -> None:
     _key_file(tmp_path / "keys.json", site.clock, b"short")
     done = run(*_words("report", phone, trust, "--code", site.cards[0], "--keys", str(tmp_path / "keys.json")))
-    assert done.code == 1 and "key 0: not taken, it is not 16 bytes long" in done.out
+    assert done.code == 1 and "key 0: not taken, it is not of a length that is taken here" in done.out
 
 
 @pytest.mark.parametrize("text", ["", "{}", '[{"rpi":"zz","interval":1}]', '[{"rpi":"00","interval":1}]', "[1]"])

@@ -19,7 +19,7 @@ START = day_key("any").rolling_start_interval_number
 
 
 def _verdict(sent: SentKey, received_at: int = NOON, useful_days: int = 14) -> str:
-    return key_verdict(sent, Instant(received_at), useful_days).value
+    return key_verdict(sent, Instant(received_at), Policy(useful_days=useful_days)).value
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_period(period: int, verdict: str) -> None:  # K2, case 8
     assert _verdict(key("a", START, period)) == verdict
 
 
-@pytest.mark.parametrize("useful_days", [1, 14, 30])
+@pytest.mark.parametrize("useful_days", [1, 7, 14])
 @pytest.mark.parametrize(("beyond", "verdict"), [(-1, "too_old"), (0, "taken"), (1, "taken")])
 def test_the_edge_of_the_window(useful_days: int, beyond: int, verdict: str) -> None:  # K3, case 17
     oldest = MIDNIGHT - useful_days * INTERVALS_PER_DAY
@@ -215,13 +215,13 @@ def test_no_day_is_too_far_for_the_sum(onset: int, test: int) -> None:  # K11
 def test_the_edge_of_the_first_contagious_day(off: int, verdict: str) -> None:  # K11
     """The day of a key is that of its last interval: a key that reaches into the first day is of it."""
     since = TODAY - 4
-    assert key_verdict(day_key("any", 4 - off), NOON, 14, since).value == verdict
+    assert key_verdict(day_key("any", 4 - off), NOON, Policy(), since).value == verdict
     reaching = key("any", since * INTERVALS_PER_DAY - 100, 100 + off)
-    assert key_verdict(reaching, NOON, 14, since).value == ("taken" if off == 1 else "too_old")
+    assert key_verdict(reaching, NOON, Policy(), since).value == ("taken" if off == 1 else "too_old")
 
 
 def test_the_window_of_useful_days_holds_beside_it() -> None:  # K3, K11
-    assert key_verdict(day_key("any", 15), NOON, 14, TODAY - 20).value == "too_old"
+    assert key_verdict(day_key("any", 15), NOON, Policy(), TODAY - 20).value == "too_old"
 
 
 def test_hold_backs_follow_the_order_of_instants() -> None:  # K10

@@ -126,7 +126,7 @@ def test_the_edges_of_the_policy(folders: Folders, name: str) -> None:
 
 
 def test_every_field_of_the_policy_is_looked_at() -> None:
-    others = {"self_reports", "publish_onset", "gaen_signature_infos"}
+    others = {"dp3t_keys", "self_reports", "publish_onset", "gaen_signature_infos"}
     assert NUMBERS.keys() | QUOTAS | set(RATES) | others == set(Policy.__struct_fields__)
 
 
@@ -163,7 +163,7 @@ def test_rates(folders: Folders, name: str) -> None:
             load(folders, with_policy(name, bad))
 
 
-@pytest.mark.parametrize("name", ["self_reports", "publish_onset"])
+@pytest.mark.parametrize("name", ["dp3t_keys", "self_reports", "publish_onset"])
 def test_truth_values(folders: Folders, name: str) -> None:
     assert getattr(load(folders, with_policy(name, "true")).policy, name) is True
     for value in ("1", '"yes"', "[true]"):

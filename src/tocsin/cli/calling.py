@@ -37,8 +37,8 @@ _SENTENCES: Final = {
     Verdict.NOTED: "The decoy was answered.",
 }
 _KEY_WORDS: Final = {
-    KeyVerdict.BAD_LENGTH: "not taken, it is not 16 bytes long",
-    KeyVerdict.BAD_PERIOD: "not taken, its period is not 1 to 144",
+    KeyVerdict.BAD_LENGTH: "not taken, it is not of a length that is taken here",
+    KeyVerdict.BAD_PERIOD: "not taken, its period is not one that its kind may have",
     KeyVerdict.TOO_OLD: "not taken, it is too old to be of use",
     KeyVerdict.FUTURE: "not taken, it has not begun",
 }

@@ -2,7 +2,7 @@
 
 import secrets
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.validators import Number
@@ -16,7 +16,7 @@ from tocsin.cli.phone import Phone, Stage
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted
 from tocsin.client.calls import WITHDRAWAL_DONE, PendingReport, decoy_call, make_report
-from tocsin.client.match import Match, Sightings
+from tocsin.client.match import Dp3tSightings, Match, Sightings, match_dp3t
 from tocsin.client.match import match as matches_of
 from tocsin.client.schedule import Errand, body_of
 from tocsin.client.state import SyncState
@@ -24,9 +24,10 @@ from tocsin.client.sync import SyncReason, SyncRefused, next_sync_at
 from tocsin.client.sync import sync as synced
 from tocsin.model.calls import SECRET_BYTES, Answer, SentKey, Verdict
 from tocsin.model.errors import Invalid, Refused
-from tocsin.model.keys import KEY_BYTES, MAX_KEYS, MAX_PERIOD, KeyKind
+from tocsin.model.keys import DP3T_KEY_BYTES, KEY_BYTES, MAX_KEYS, MAX_PERIOD, KeyKind, dp3t_chain
 from tocsin.model.times import INTERVAL_SECONDS, INTERVALS_PER_DAY, day_of, utc
 
+Kind = Literal["gaen", "dp3t"]
 PhoneFolder = Annotated[Path, Parameter(name="--phone", help="The phone's own folder; made if it is not there.")]
 KnownPhone = Annotated[Path, Parameter(name="--phone", help="The phone's folder, as report or sync have made it.")]
 WhenDue = Annotated[bool, Parameter(name="--when-due", help="Store it only; `tocsin client due` sends it in its turn.")]
@@ -45,6 +46,7 @@ def report(
     code: str | None = None,
     keys: Path | None = None,
     days: Annotated[int, NUMBER, Parameter(validator=Number(gte=1, lte=MAX_KEYS))] = 14,
+    kind: Kind = "gaen",
     when_due: WhenDue = False,
     json: Json = False,
     terminal: InTerminal,
@@ -62,15 +64,17 @@ def report(
         The code, as it stands on the card or was read out.
     keys
         A JSON list of keys: key_data (base64url), rolling_start_interval_number, rolling_period.
-        Unless given, random keys are made.
+        Unless given, random keys are made. 32 bytes are a DP-3T day key, 16 a GAEN key.
     days
         For how many past days random keys are made.
+    kind
+        Which keys are made: gaen, or dp3t where the deployment takes them.
     """
     pinned = read_trust(trust)
     folder = Phone(phone)
     known = folder.report()
     if known is None:
-        pending = _new_report(code, read_keys(keys) if keys is not None else _random_keys(terminal, days), keys)
+        pending = _new_report(code, read_keys(keys) if keys is not None else _random_keys(terminal, days, kind), keys)
         folder.keep_report(pending)
     else:
         stage, pending = known
@@ -211,26 +215,29 @@ def match(*, phone: KnownPhone, sightings: Path, json: Json = False, terminal: I
     Parameters
     ----------
     sightings
-        A JSON list: rpi (32 hexadecimal digits), interval (10 minutes since 1970), and aem
-        (8 hexadecimal digits) if need be.
+        A JSON list: rpi or, of DP-3T, ephid (32 hexadecimal digits), interval (10 minutes since
+        1970), and with an rpi aem (8 hexadecimal digits) if need be.
     """
     state = Phone(phone).state()
     if state is None:
         raise Refused("not_synced", "This phone holds no public set yet: run `tocsin client sync`.")
-    seen = read_sightings(sightings)
-    found = matches_of(state.keys[KeyKind.GAEN], seen)
-    listed = [_as_json(one, seen) for one in found]
+    heard = read_sightings(sightings)
+    gaen = matches_of(state.keys[KeyKind.GAEN], heard.gaen)
+    dp3t = match_dp3t(state.keys[KeyKind.DP3T], heard.dp3t, state.at)
+    listed = [_as_json(one, heard.gaen) for one in gaen] + [_dp3t_as_json(one, heard.dp3t) for one in dp3t]
     if json:
         terminal.json({"version": state.version, "keys": state.key_count, "matches": listed})
         return
-    compared = f"{counted(len(seen), 'sighting')} compared with {counted(state.key_count, 'key')}"
-    if not found:
+    compared = (
+        f"{counted(len(heard.gaen) + len(heard.dp3t), 'sighting')} compared with {counted(state.key_count, 'key')}"
+    )
+    if not listed:
         terminal.say(f"No exposure: {compared} of version {state.version:,}.")
         return
-    people = counted(len({one.record for one in found}), "key")
-    terminal.say(f"EXPOSURE: {counted(len(found), 'sighting')} of {people} ({compared}, version {state.version:,}).")
-    for one in found:
-        terminal.line(f"  {utc(int(seen['interval'][one.sighting]) * INTERVAL_SECONDS)}")
+    people = counted(len({one.record for one in gaen}) + len({one.record for one in dp3t}), "key")
+    terminal.say(f"EXPOSURE: {counted(len(listed), 'sighting')} of {people} ({compared}, version {state.version:,}).")
+    for seen_interval in (one["seen_interval"] for one in listed):
+        terminal.line(f"  {utc(seen_interval * INTERVAL_SECONDS)}")
 
 
 def _leave_it_to_its_turn(terminal: Terminal, folder: Phone, *, json: bool) -> int:
@@ -264,13 +271,18 @@ def _new_report(code: str | None, sent: list[SentKey], keys_file: Path | None) -
         raise Invalid(f"No report can be made of {named}: {invalid}.") from None
 
 
-def _random_keys(terminal: Terminal, days: int) -> list[SentKey]:
-    """A random key for each of the last `days` whole UTC days."""
+def _random_keys(terminal: Terminal, days: int, kind: Kind) -> list[SentKey]:
+    """A key for each of the last `days` whole UTC days: random ones, or a random chain of DP-3T day keys."""
     today = day_of(terminal.clock.now())
+    made = dp3t_chain(secrets.token_bytes(DP3T_KEY_BYTES), days) if kind == "dp3t" else _gaen_keys(days)
     return [
-        SentKey(secrets.token_bytes(KEY_BYTES), day * INTERVALS_PER_DAY, MAX_PERIOD)
-        for day in range(today - days, today)
+        SentKey(key, day * INTERVALS_PER_DAY, MAX_PERIOD)
+        for key, day in zip(made, range(today - days, today), strict=True)
     ]
+
+
+def _gaen_keys(days: int) -> list[bytes]:
+    return [secrets.token_bytes(KEY_BYTES) for _ in range(days)]
 
 
 def _held(folder: Phone, terminal: Terminal) -> SyncState | None:
@@ -281,6 +293,10 @@ def _held(folder: Phone, terminal: Terminal) -> SyncState | None:
         return None
 
 
-def _as_json(one: Match, seen: Sightings) -> dict[str, object]:
+def _as_json(one: Match, seen: Sightings) -> dict[str, Any]:
     rpi = bytes(seen["rolling_proximity_identifier"][one.sighting]).hex()
     return {"rpi": rpi, "seen_interval": int(seen["interval"][one.sighting]), "key_interval": one.interval}
+
+
+def _dp3t_as_json(one: Match, seen: Dp3tSightings) -> dict[str, Any]:
+    return {"ephid": bytes(seen["ephemeral_id"][one.sighting]).hex(), "seen_interval": one.interval}

@@ -7,6 +7,8 @@ how wide its rows are tells which.
 
 from collections.abc import Mapping
 from enum import IntEnum
+from hashlib import sha256
+from itertools import accumulate
 from typing import Any, Final
 
 import numpy as np
@@ -100,6 +102,16 @@ def by_kind(*tables: Records) -> KeysByKind:
     """
     given = {kind_of(table): table for table in tables}
     return {kind: given.get(kind, np.empty(0, record)) for kind, record in RECORDS.items()}
+
+
+def dp3t_chain(first: bytes, days: int) -> list[bytes]:
+    """The DP-3T day keys of so many days from that of `first`, 32 bytes, on: each the SHA-256 of the one before
+    (DP-3T white paper of 25 May 2020, 2.1).
+
+    >>> [key.hex()[:8] for key in dp3t_chain(bytes(32), 2)]
+    ['00000000', '66687aad']
+    """
+    return list(accumulate(range(days - 1), lambda key, _: sha256(key).digest(), initial=first))
 
 
 def key_days(records: Records) -> Column:

@@ -90,6 +90,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """Most keys in one GAEN file; more are split, never dropped."""
     freshness_seconds: int = DAY_SECONDS
     """A head older than this is stale: phones refuse it and keep what they have."""
+    dp3t_keys: bool = False
+    """Whether DP-3T day keys are taken, beside GAEN keys. Phones of 0.1.0 refuse a set that holds one: off."""
     self_reports: bool = False
     """Whether reports without a code are taken."""
     self_report_keys: int = 15

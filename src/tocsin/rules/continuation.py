@@ -33,7 +33,7 @@ from tocsin.rules.judgement import (
     positions_taken,
     verdicts_of,
 )
-from tocsin.rules.key_checks import overlap
+from tocsin.rules.key_checks import contradict
 
 _UPGRADES: Final = {
     ReportType.SELF_REPORTED: frozenset({ReportType.LIKELY, ReportType.CONFIRMED, ReportType.REVOKED}),
@@ -66,8 +66,8 @@ def judge_continuation(hearing: Hearing, call: ContinueCall, code: CodeReading) 
     taken = positions_taken(verdicts)
     if not taken and call.code is None:  # N8
         return Judgement(Answer(Verdict.NO_KEY_LEFT, verdicts))
-    all_keys = [*_keys_of(ledger, root), *(call.keys[position] for position in taken)]
-    if len(all_keys) > most_keys(policy, self_reported=on_trust) or overlap(all_keys):  # N9
+    held, new = _keys_of(ledger, root), [call.keys[position] for position in taken]
+    if len(held) + len(new) > most_keys(policy, self_reported=on_trust) or contradict(new, held):  # N9
         return answered(Verdict.REPORT_REFUSED)
     origin = _inherited(ledger, root)
     if call.code is not None:

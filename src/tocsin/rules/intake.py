@@ -3,7 +3,7 @@
 A report passes the steps below in their order, which is fixed; the number stands where each is done. Step 1, decoding,
 is `formats.wire`'s.
 
-1. decode · 2 a code, or self-reports · 3 known tracking ID · 4 number of keys · 5 each key · 6 none left · 7 overlap ·
+1. decode · 2 a code, or self-reports · 3 known tracking ID · 4 number of keys · 5 each key · 6 none left · 7 all keys ·
 8 the code · 9 append: code and continue ID unused
 """
 
@@ -48,7 +48,7 @@ from tocsin.rules.judgement import (
     positions_taken,
     verdicts_of,
 )
-from tocsin.rules.key_checks import overlap
+from tocsin.rules.key_checks import contradict
 
 
 def judge(
@@ -97,7 +97,7 @@ def _judge_report(hearing: Hearing, call: ReportCall, code: CodeReading) -> Judg
     taken = positions_taken(verdicts)
     if not taken:  # 6 (C10)
         return Judgement(Answer(Verdict.NO_KEY_LEFT, verdicts))
-    if overlap(call.keys[position] for position in taken):  # 7 (C11)
+    if contradict([call.keys[position] for position in taken]):  # 7 (C11)
         return answered(Verdict.REPORT_REFUSED)
     origin = _origin(hearing, call, code)
     if isinstance(origin, Verdict):  # 8 (C12, C16)

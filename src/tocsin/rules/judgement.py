@@ -19,7 +19,7 @@ from tocsin.model.calls import (
 from tocsin.model.claims import Claim
 from tocsin.model.code_reading import CodeKind, CodeReading
 from tocsin.model.events import Draft, ReportContent
-from tocsin.model.keys import CONTENT_KEY, MAX_KEYS, ContentKeys, KeyKind
+from tocsin.model.keys import CONTENT_KEYS, KIND_OF_LENGTH, MAX_KEYS, ContentKeys, KeyKind
 from tocsin.model.policy import Policy
 from tocsin.model.sent import sent_digest
 from tocsin.model.times import Instant
@@ -68,7 +68,7 @@ def verdicts_of(hearing: Hearing, call: ReportCall | ContinueCall) -> tuple[KeyV
     """What is said of each key by itself."""
     policy = hearing.policy
     since = first_contagious_day(call.onset_day, call.test_day, hearing.received_at, policy)
-    return tuple(key_verdict(key, hearing.received_at, policy.useful_days, since) for key in call.keys)
+    return tuple(key_verdict(key, hearing.received_at, policy, since) for key in call.keys)
 
 
 def positions_taken(verdicts: Sequence[KeyVerdict]) -> list[int]:
@@ -121,9 +121,10 @@ def content_of(
 
 
 def _content_keys(sent: Sequence[SentKey], taken: Sequence[int], origin: Origin, onset_day: int | None) -> ContentKeys:
+    kind = KIND_OF_LENGTH[len(sent[taken[0]].key_data)] if taken else KeyKind.GAEN
     rows = [
         (
-            KeyKind.GAEN,
+            kind,
             position,
             (
                 sent[position].key_data,
@@ -136,4 +137,4 @@ def _content_keys(sent: Sequence[SentKey], taken: Sequence[int], origin: Origin,
         )
         for position in taken
     ]
-    return np.array(rows, CONTENT_KEY)
+    return np.array(rows, CONTENT_KEYS[kind])
