@@ -20,6 +20,7 @@ import hmac
 import json
 import math
 import os
+import re
 import struct
 import sys
 import time
@@ -36,6 +37,8 @@ VERDICTS = {
     "report_refused", "mismatch", "malformed", "unsupported", "over_allowance", "withdrawn", "cut_off", "unknown",
     "too_old", "noted",
 }  # fmt: skip
+PROFILES = ("keyset", "gaen", "dp3t", "coded")
+WIDTHS = {1: 16, 2: 32}  # bytes of a GAEN key, of a DP-3T day key: the latter are kept, and not matched here
 KEY_VERDICTS = {"taken", "bad_length", "bad_period", "too_old", "future"}
 
 
@@ -143,16 +146,21 @@ def verified_text(note, vkeys):
         text, signatures = note.decode().rsplit("\n\n", 1)
     except ValueError:
         raise Refused("wrong_signature") from None
+    lines = signatures.split("\n")
+    ensure(len(lines) <= 101 and lines.pop() == "" and text, "wrong_signature")
+    ensure(all(c >= " " or c == "\n" for c in text + signatures), "wrong_signature")
     text += "\n"
-    ensure(signatures.endswith("\n"), "wrong_signature")
     by_known = 0
-    for line in signatures[:-1].split("\n"):
-        dash, name, signed = [*line.split(" "), "", ""][:3]
-        ensure(dash == "\u2014", "wrong_signature")
+    for line in lines:
+        words = line.split(" ")
+        ensure(len(words) == 3 and words[0] == "\u2014" and words[1], "wrong_signature")
+        name = words[1]
+        ensure("+" not in name and not any(c.isspace() for c in name), "wrong_signature")
         try:
-            data = base64.b64decode(signed)
+            data = base64.b64decode(words[2], validate=True)
         except ValueError:
             raise Refused("wrong_signature") from None
+        ensure(len(data) > 4, "wrong_signature")
         key = known.get((name, data[:4]))
         if key is not None:
             try:
@@ -174,38 +182,48 @@ def digest(text):
         data = base64.b64decode(text, validate=True)
     except ValueError:
         raise Refused("malformed") from None
-    ensure(len(data) == 32, "malformed")
+    ensure(len(data) == 32 and base64.b64encode(data).decode() == text, "malformed")
     return data
 
 
 def read_head(text, origin):
+    ensure(text.isascii() and len(text) <= 2048 + len(f"{origin}\nhead\n"), "malformed")
     lines = text[:-1].split("\n")
-    ensure(lines[:3] == [origin, "head", "tocsin/v1/leaf"] and len(lines) >= 13, "malformed")
+    ensure(lines[:3] == [origin, "head", "tocsin/v1/leaf"] and len(lines) >= 14, "malformed")
     leaf = {"profiles": {}}
-    names = ("region", "version", "at", "due", "term", "useful_days", "first_day", "set", "journal")
-    for name, line in zip(names, lines[3:12], strict=True):
+    names = ("region", "version", "at", "due", "term", "useful_days", "first_day", "set", "journal", "keys gaen")
+    for name, line in zip((*names, "keys dp3t"), lines[3:14], strict=True):
         ensure(line.startswith(name + " "), "malformed")
         word = line[len(name) + 1 :]
         leaf[name] = word if name == "region" else digest(word) if name in ("set", "journal") else number(word)
-    for line in lines[12:]:
-        words = line.split(" ")
-        if words[0] == "keys":
-            ensure(len(words) == 3 and number(words[2]) >= 0, "malformed")
-            continue
-        ensure(words[0] == "profile", "malformed")
-        words.reverse()
-        words.pop()
-        name, profile = words.pop(), {}
-        for part, count in (("dump", 3), ("delta", 4), ("ladder", 2)):
-            ensure(words and words.pop() == part and words, "malformed")
-            if words[-1] == "-":
-                words.pop()
-                continue
-            ensure(len(words) >= count, "malformed")
-            profile[part] = [words.pop() for _ in range(count)]
-        ensure(not words, "malformed")
+    ensure(re.fullmatch("[a-z0-9-]{1,32}", leaf["region"]) and leaf["due"] >= leaf["at"], "malformed")
+    for line in lines[14:]:
+        name, profile = read_profile(line, leaf["version"])
+        later = PROFILES[PROFILES.index(name) :]
+        ensure(not any(known in later for known in leaf["profiles"]), "malformed")
         leaf["profiles"][name] = profile
     return leaf
+
+
+def read_profile(line, version):
+    words = line.split(" ")[::-1]
+    ensure(len(words) >= 8 and words.pop() == "profile" and words[-1] in PROFILES, "malformed")
+    name, profile = words.pop(), {}
+    for part, count in (("dump", 3), ("delta", 4), ("ladder", 2)):
+        ensure(len(words) > 1 and words.pop() == part, "malformed")
+        if words[-1] == "-":
+            words.pop()
+            continue
+        ensure(len(words) >= count, "malformed")
+        given = [words.pop() for _ in range(count)]
+        digest(given[-2])
+        profile[part] = [*map(number, given[:-2]), given[-2], number(given[-1])]
+    ensure(not words, "malformed")
+    dump, delta = profile.get("dump"), profile.get("delta")
+    ensure(not dump or dump[0] <= version, "malformed")
+    ensure(not delta or delta[0] <= delta[1] <= version, "malformed")
+    ensure(not dump or not delta or delta[0] <= dump[0], "malformed")
+    return name, profile
 
 
 # --- keyset.md, keys.md: a set is a dictionary from (key kind, key_data) to (start, period, type, onset, risk) ---
@@ -216,7 +234,7 @@ def day_of(record):
 
 
 def read_keyset(data, region):
-    ensure(len(data) > 110 and hashlib.sha256(data[:-32]).digest() == data[-32:], "malformed")
+    ensure(len(data) >= 100 and hashlib.sha256(data[:-32]).digest() == data[-32:], "malformed")
     ensure(data[:5] == b"TKS1\0" and data[5] in (0, 1), "malformed")
     place = 7 + data[6]
     ensure(data[7:place] == region.encode(), "malformed")
@@ -228,19 +246,20 @@ def read_keyset(data, region):
     while place < end:
         ensure(place + 13 <= end, "malformed")
         kind, day, a, r = struct.unpack_from(">BIII", data, place)
-        ensure(kind == 1 and (kind, day) > before and a + r > 0 and day >= first_day, "malformed")
-        before, place = (kind, day), place + 13
-        ensure(place + 24 * a + 16 * r <= end, "malformed")
-        keys = [data[place + 16 * i : place + 16 * i + 16] for i in range(a)]
-        columns = struct.unpack_from(f">{a}I{a}B{a}B{a}b{a}B", data, place + 16 * a)
-        place += 24 * a
-        gone = [data[place + 16 * i : place + 16 * i + 16] for i in range(r)]
-        place += 16 * r
+        ensure(kind in WIDTHS and (kind, day) > before and a + r > 0 and day >= first_day, "malformed")
+        before, place, width = (kind, day), place + 13, WIDTHS[kind]
+        ensure(place + (width + 8) * a + width * r <= end, "malformed")
+        keys = [data[place + width * i : place + width * (i + 1)] for i in range(a)]
+        columns = struct.unpack_from(f">{a}I{a}B{a}B{a}b{a}B", data, place + width * a)
+        place += (width + 8) * a
+        gone = [data[place + width * i : place + width * (i + 1)] for i in range(r)]
+        place += width * r
         ensure(keys == sorted(set(keys)) and gone == sorted(set(gone)), "malformed")
         for i, key in enumerate(keys):
             record = tuple(columns[a * column + i] for column in range(5))
             start, period, report_type, onset, _ = record
             ensure(start > 0 and 1 <= period <= 144 and day_of(record) == day, "malformed")
+            ensure(kind == 1 or (start % 144 == 0 and period == 144), "malformed")
             ensure(1 <= report_type <= 3 and (onset == -128 or -14 <= onset <= 14), "malformed")
             ensure((kind, key) not in file["added"], "malformed")
             file["added"][kind, key] = record
@@ -286,7 +305,7 @@ def sync(held, trust, now, fetch):
         ensure(leaf["at"] > held["at"], "forked")
     profile = leaf["profiles"].get("keyset", {})
     delta = profile.get("delta")
-    if held is not None and delta and int(delta[1]) == leaf["version"] and int(delta[0]) <= held["version"]:
+    if held is not None and delta and delta[1] == leaf["version"] and delta[0] <= held["version"]:
         records = applied(held["records"], keyset_file(leaf, "delta", fetch))
         if set_digest(leaf["region"], records) == leaf["set"]:
             return new_state(leaf, records)
@@ -294,7 +313,7 @@ def sync(held, trust, now, fetch):
     dump = keyset_file(leaf, "dump", fetch)
     records = dump["added"]
     if dump["to"] < leaf["version"]:
-        ensure(delta and int(delta[1]) == leaf["version"] and int(delta[0]) <= dump["to"], "malformed")
+        ensure(delta and delta[1] == leaf["version"] and delta[0] <= dump["to"], "malformed")
         records = applied(records, keyset_file(leaf, "delta", fetch))
     ensure(set_digest(leaf["region"], records) == leaf["set"], "wrong_digest")
     return new_state(leaf, records)
@@ -302,12 +321,12 @@ def sync(held, trust, now, fetch):
 
 def keyset_file(leaf, part, fetch):
     words = leaf["profiles"]["keyset"][part]
-    name, length = digest(words[-2]).hex(), number(words[-1])
+    name, length = digest(words[-2]).hex(), words[-1]
     data = fetch(f"v1/{leaf['region']}/keyset/{name}", length)
     ensure(len(data) <= length, "oversize")
     ensure(len(data) == length and hashlib.sha256(data).hexdigest() == name, "wrong_digest")
     file = read_keyset(data, leaf["region"])
-    window = [0, number(words[0])] if part == "dump" else [number(words[0]), number(words[1])]
+    window = [0, words[0]] if part == "dump" else words[:2]
     ensure([file["from"], file["to"]] == window and file["kind"] == (part == "delta"), "malformed")
     if file["to"] == leaf["version"]:
         ensure(all(file[name] == leaf[name] for name in ("at", "first_day", "set")), "malformed")
@@ -334,7 +353,9 @@ def identifiers(key, start, period):
 def matches(records, heard):
     """`heard`: pairs of identifier and interval. The pairs that were of a key in the set."""
     found = []
-    for (_, key), (start, period, *_) in records.items():
+    for (kind, key), (start, period, *_) in records.items():
+        if kind != 1:
+            continue
         own = {identifier: start + i for i, identifier in enumerate(identifiers(key, start, period))}
         found += [(rpi, at) for rpi, at in heard if rpi in own and abs(own[rpi] - at) <= 12]
     return found

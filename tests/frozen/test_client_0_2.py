@@ -16,8 +16,9 @@ from tests.sites import FixedClock, Site
 from tocsin.web.server import running_server
 
 _HERE: Final = Path(__file__).parent
+_VECTORS: Final = _HERE.parent / "vectors"
 _PINNED: Final = {
-    "client_0_2.py": "7221cf75df2d1fcc062ec4e064452e16e7b98415284b881b04edcdf4d2c51a3d",
+    "client_0_2.py": "eaff7aa700a4f59126a5d83e5f0dec4bc133e7596ab9fa64876a831487927c98",
     "recorded_0_2.json": "9af7a66728d17ffe82fabca5667701806028990e6b7be54c7df080043c3a6340",
 }
 
@@ -149,3 +150,58 @@ def test_it_works_with_todays_server(town: tuple[Site, httpx.Client]) -> None:
     publisher.publish()
     state = client.sync(state, trust, site.clock.now(), fetch)
     assert client.matches(state["records"], heard) == []
+
+
+def _vectors(name: str) -> Any:
+    return json.loads((_VECTORS / f"{name}.json").read_text(encoding="ascii"))
+
+
+def _record(row: list[Any]) -> tuple[tuple[int, bytes], tuple[int, ...]]:
+    key = bytes.fromhex(row[0])
+    return (1 if len(key) == 16 else 2, key), tuple(row[1:])
+
+
+def test_it_reads_keysets_as_the_vectors_say() -> None:
+    vectors = _vectors("keyset")
+    for good in vectors["files"]:
+        file = client.read_keyset(bytes.fromhex(good["file"]), good["region"])
+        assert file["added"] == dict(map(_record, good["additions"])), good["name"]
+        assert file["set"].hex() == good["set_digest"]
+    for bad in vectors["bad_files"]:
+        with pytest.raises(client.Refused):
+            client.read_keyset(bytes.fromhex(bad["file"]), "utopia")
+            pytest.fail(bad["name"])
+    for good in vectors["set_digests"]:
+        assert client.set_digest(good["region"], dict(map(_record, good["records"]))).hex() == good["set_digest"]
+    for case in vectors["applications"]:
+        file = client.read_keyset(bytes.fromhex(case["delta"]), "utopia")
+        held = client.applied(dict(map(_record, case["records"])), file)
+        assert held == dict(map(_record, case["result"])), case["name"]
+
+
+def test_it_reads_heads_as_the_vectors_say() -> None:
+    vectors = _vectors("head")
+    vkeys = [vectors["vkey"], vectors["witness_vkey"]]
+    for good in vectors["good"]:
+        client.read_head(client.verified_text(good["note"].encode(), vkeys), vectors["origin"])
+    for bad in [*vectors["bad_notes"], *vectors["bad_heads"]]:
+        with pytest.raises(client.Refused):
+            client.read_head(client.verified_text(bad["note"].encode(), vkeys), vectors["origin"])
+            pytest.fail(bad["name"])
+    front = f"{vectors['origin']}\nhead\n"
+    leaves = _vectors("leaf")["leaves"]
+    for good in leaves["good"]:
+        client.read_head(front + good["text"], vectors["origin"])
+    for bad in leaves["bad"]:
+        with pytest.raises(client.Refused):
+            client.read_head(front + bad["text"], vectors["origin"])
+            pytest.fail(bad["name"])
+
+
+def test_it_reads_answers_as_the_vectors_say() -> None:
+    vectors = _vectors("call")["answers"]
+    for good in vectors["good"]:
+        assert client.read_answer(good["start"].encode().ljust(1024)) == good["answer"]
+    for bad in vectors["bad"]:
+        with pytest.raises(client.Refused):
+            client.read_answer(bad["start"].encode().ljust(bad.get("length", 1024)))
