@@ -8,6 +8,8 @@ import pytest
 from msgspec import NODEFAULT, Struct
 
 from tests.cli.tree import commands
+from tocsin.cli import serve
+from tocsin.cli.log import FAULT
 from tocsin.model.policy import Policy
 from tocsin.service.operations import Operations
 from tocsin.service.settings import Settings
@@ -37,6 +39,16 @@ def test_every_setting_stands_there_with_unit_and_default(heading: str, struct: 
             assert default == "required"
         elif field.name not in ("operations", "policy"):
             assert msgspec.json.decode(default.strip("`")) == msgspec.json.decode(msgspec.json.encode(field.default))
+
+
+def test_every_event_of_the_log_stands_there() -> None:
+    written = (Path(serve.__file__)).read_text(encoding="utf-8")
+    page = (_OPERATING / "watching.md").read_text(encoding="utf-8").partition("\n## The log\n")[2]
+    events = {FAULT, *re.findall(r'log\.(?:say|warn)\(\s*"(\w+)"', written)}
+    listed = {
+        event for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for event in re.findall(r"`(\w+)`", row)
+    }
+    assert len(events) > 8 and listed - {"event"} == events
 
 
 def test_every_command_stands_there() -> None:

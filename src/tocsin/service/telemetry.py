@@ -138,6 +138,7 @@ WAITING_KEYS: Final = Metric("tocsin_waiting_keys", Kind.GAUGE, Seen.QUARTER, "K
 HELD_KEYS: Final = Metric("tocsin_held_keys", Kind.GAUGE, Seen.QUARTER, "Keys whose release instant is to come.")
 PAUSED: Final = Metric("tocsin_additions_paused", Kind.GAUGE, Seen.QUARTER, "1: a person has paused additions.")
 OBJECTIONS: Final = Metric("tocsin_objections", Kind.GAUGE, Seen.QUARTER, "Revocations and rollbacks that stand.")
+QUARANTINES: Final = Metric("tocsin_quarantines", Kind.GAUGE, Seen.QUARTER, "Quarantines that wait for a person.")
 PROVIDERS: Final = Metric("tocsin_providers", Kind.GAUGE, Seen.QUARTER, "Providers.", "state")
 BATCHES: Final = Metric("tocsin_code_batches", Kind.GAUGE, Seen.QUARTER, "Code batches by their state.", "state")
 

@@ -106,6 +106,7 @@ def ledger_figures(ledger: Ledger, now: Instant, useful_days: int) -> Measured:
         metric.HELD_KEYS: _one(queue.held_keys),
         metric.PAUSED: _one(int(queue.paused)),
         metric.OBJECTIONS: _one(len(standing_objections(ledger))),
+        metric.QUARANTINES: _one(sum(quarantine.standing for quarantine in ledger.quarantines.values())),
         metric.PROVIDERS: {"all": providers.total, "suspended": providers.suspended},
         metric.BATCHES: {
             "dormant": batches.dormant,
