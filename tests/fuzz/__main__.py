@@ -10,12 +10,14 @@ Exit code 1 if a target found something, 2 if atheris is not here or the words a
 import argparse
 import hashlib
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from msgspec import Struct
@@ -26,6 +28,8 @@ from tests.fuzz.targets import TARGETS
 ROOT: Final = Path(__file__).resolve().parents[2]
 LIMITS: Final = ("-timeout=30", "-rss_limit_mb=1024")
 """An input that takes longer, or more memory, is a finding."""
+MEMORY: Final = Path("/dev/shm")
+"""Where Linux keeps files that no disk has to hold: some targets write one each time."""
 FIXED: Final = "-seed=20"
 """With a number of runs, libFuzzer draws the same each time."""
 
@@ -90,7 +94,7 @@ def _fuzz(target: Target, limit: Sequence[str], folder: Path) -> Outcome:
     words.write_text(_dictionary(target), encoding="ascii")
     before = set(found.iterdir())
     said = folder / f"{target.name}.log"
-    with said.open("wb") as log:
+    with said.open("wb") as log, TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as scratch:
         ended = subprocess.run(
             [
                 *(sys.executable, "-m", "tests.fuzz.under_atheris", target.name),
@@ -103,6 +107,7 @@ def _fuzz(target: Target, limit: Sequence[str], folder: Path) -> Outcome:
                 *(str(learned), str(seeds)),
             ],
             cwd=ROOT,
+            env=os.environ | {"TMPDIR": scratch},  # libFuzzer ends a process before that removes what it made
             stdout=log,
             stderr=subprocess.STDOUT,
         ).returncode

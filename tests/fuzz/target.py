@@ -8,6 +8,7 @@ behind them, a text is read out of them.
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from msgspec import Struct
@@ -16,6 +17,7 @@ from tocsin.model.errors import Invalid, Refused
 
 _VECTORS: Final = Path(__file__).parents[1] / "vectors"
 _SHARED: Final = Path(__file__).resolve().parents[3] / "shared" / "data"
+_scratch: Final[list[TemporaryDirectory[str]]] = []
 MOST_SEED_BYTES: Final = 65_536
 """A larger seed costs more time than it opens ways."""
 
@@ -50,6 +52,13 @@ def refused(read: Callable[..., object], *arguments: object) -> bool:
     except (Invalid, Refused):
         return True
     return False
+
+
+def scratch() -> Path:
+    """A folder for targets that read files; gone with the process, if that ends as processes do."""
+    folder = TemporaryDirectory(prefix="tocsin-fuzz-")
+    _scratch.append(folder)  # it is removed once nobody holds it
+    return Path(folder.name)
 
 
 def text_of(data: bytes) -> str:

@@ -4,12 +4,11 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from tempfile import mkdtemp
 
 from msgspec.structs import replace
 from starlette.datastructures import Headers
 
-from tests.fuzz.target import Target, foreign_files, refused, text_of, vector_texts
+from tests.fuzz.target import Target, foreign_files, refused, scratch, text_of, vector_texts
 from tocsin.cli.handed import read_keys, read_sightings, read_trust
 from tocsin.cli.reading import read_instant, read_number, read_request_id, read_selection, read_serials
 from tocsin.codes.card import parse_card
@@ -26,7 +25,7 @@ from tocsin.web.addresses import caller_of_call
 from tocsin.web.apps.intake import header_problem
 from tocsin.web.problems import Problem
 
-_FOLDER = Path(mkdtemp())
+_FOLDER = scratch()
 _KEYS = _FOLDER / "keys"
 _FILE = _FOLDER / "handed"
 

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import mkdtemp
 
-from tests.fuzz.target import Target, text_of, vector_bytes, vector_texts
+from tests.fuzz.target import Target, scratch, text_of, vector_bytes, vector_texts
 from tests.journal.vectors import DAY, DAY_KEY, JOURNAL, REPORT_ID, OneDayKey
 from tocsin.journal.content import Opener, decode_content, encode_content, seal
 from tocsin.journal.encoding import (
@@ -23,7 +22,7 @@ from tocsin.model.events import KINDS
 
 _OPENER = Opener(OneDayKey())
 _FOLDED = [_OPENER.event(stored) for stored in JOURNAL]
-_FILE = Path(mkdtemp()) / "journal.sqlite"
+_FILE = scratch() / "journal.sqlite"
 
 
 def _read_body(data: bytes) -> None:

@@ -74,7 +74,7 @@ def openapi_document(base_url: str) -> _Json:
                 **_file("Index", "The GAEN files of the newest 14 days, for clients that know no head.", *_INDEX),
             },
             "/trust.json": _file("Trust", "What an app is built with, for comparison.", [JSON], TRUST_CACHING),
-            "/openapi.json": _file("Openapi", "This document.", [JSON], TRUST_CACHING),
+            "/openapi.json": _file("Openapi", "This document.", [JSON], TRUST_CACHING, EVERYWHERE),  # always there
         },
         "components": {
             "schemas": {"Call": request_schema(), "Answer": answer_schema(), "Problem": PROBLEM_SCHEMA},
@@ -117,11 +117,13 @@ def _call() -> _Json:
     }
 
 
-def _file(name: str, summary: str, content_types: Iterable[str], caching: str) -> _Json:
+def _file(
+    name: str, summary: str, content_types: Iterable[str], caching: str, told: Iterable[Problem] = FILE_PROBLEMS
+) -> _Json:
     """The two methods of a file."""
     headers = {"Cache-Control": _fixed_header(caching)}
     content: _Json = {content_type: {} for content_type in content_types}
-    problems = _problems(FILE_PROBLEMS)
+    problems = _problems(told)
     return {
         "get": {
             "operationId": f"get{name}",
