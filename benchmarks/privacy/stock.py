@@ -23,7 +23,7 @@ from tocsin.formats.wire import REQUEST_BYTES, decode_answer, encode_call
 from tocsin.ledger.state import Ledger
 from tocsin.model.calls import SECRET_BYTES, ContinueCall, SentKey, Verdict
 from tocsin.model.events import BatchIssued, Draft, Event, PhoneCodesIssued, Target
-from tocsin.model.keys import KEY_BYTES
+from tocsin.model.keys import DP3T_KEY_BYTES, KEY_BYTES, dp3t_chain
 from tocsin.model.policy import LONGEST_REFILL_SECONDS, Rate
 from tocsin.model.times import INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of, floor_quarter
 from tocsin.rules.attribution import Attribution, attribution
@@ -47,6 +47,7 @@ OWN_SETTINGS: Final = replace(
     trusted_proxies=1,  # so that a call's address does not depend on its connection
     policy=replace(
         POLICY,
+        dp3t_keys=True,
         person_daily_phone_codes="none",
         provider_daily_phone_codes="none",
         guesses_per_source=Rate(1, LONGEST_REFILL_SECONDS),
@@ -169,6 +170,13 @@ class Site:
         )
         return [SentKey(os.urandom(KEY_BYTES), start, period) for start in islice(starts, count)]
 
+    def day_keys(self) -> list[SentKey]:
+        """DP-3T keys of all days of the window: one chain."""
+        today = day_of(self.now)
+        starts = range((today - DAYS) * INTERVALS_PER_DAY, today * INTERVALS_PER_DAY, INTERVALS_PER_DAY)
+        chain = dp3t_chain(os.urandom(DP3T_KEY_BYTES), DAYS)
+        return [SentKey(key, start, INTERVALS_PER_DAY) for key, start in zip(chain, starts, strict=True)]
+
     def _issue(self, count: int, valid_until: int | None = None, active: bool = True) -> list[int]:
         """As many batches as this number of cards need."""
         request = BatchRequest(provider=1, count=BATCH_CARDS, issuing_period=1, valid_until=valid_until)
@@ -201,6 +209,8 @@ def _stored(site: Site, calls: int) -> Iterator[Kind]:
     for count in (1, 14, 30):
         bodies = [Reporter.new().report(card, site.keys(count)) for card in site.cards(calls)]
         yield _kind(f"report, {count} key{'s' * (count > 1)}", Verdict.TAKEN, bodies, is_stored=True)
+    bodies = [Reporter.new().report(card, site.day_keys()) for card in site.cards(calls)]
+    yield _kind("report, DP-3T keys", Verdict.TAKEN, bodies, is_stored=True)
     bodies = [Reporter.new().report(code, site.keys()) for code in site.phone_codes(calls)]
     yield _kind("report, phone code", Verdict.TAKEN, bodies, is_stored=True)
     yield _kind("continue", Verdict.TAKEN, _continuations(site, calls), is_stored=True)
@@ -230,6 +240,8 @@ def _refused_by_form(site: Site, calls: int) -> Iterator[Kind]:
     yield _kind("no_key_left", Verdict.NO_KEY_LEFT, reports(lambda: site.keys(first_day=40)))
     overlapping = partial(_overlapping, site)
     yield _kind("report_refused, overlap", Verdict.REPORT_REFUSED, reports(overlapping))
+    broken = partial(_broken_chain, site)
+    yield _kind("report_refused, no chain", Verdict.REPORT_REFUSED, reports(broken))
     yield _kind("report_refused, 31 keys", Verdict.REPORT_REFUSED, reports(lambda: site.keys(31)))
 
 
@@ -299,6 +311,12 @@ def _overlapping(site: Site) -> list[SentKey]:
     """Keys of which each reaches into the next."""
     keys = site.keys()
     return [SentKey(key.key_data, key.rolling_start_interval_number + 7 * (n % 2), 144) for n, key in enumerate(keys)]
+
+
+def _broken_chain(site: Site) -> list[SentKey]:
+    """DP-3T keys of which the last does not follow."""
+    *chain, last = site.day_keys()
+    return [*chain, SentKey(os.urandom(DP3T_KEY_BYTES), last.rolling_start_interval_number, last.rolling_period)]
 
 
 def _with_other_macs(cards: Iterator[str]) -> Iterator[str]:
