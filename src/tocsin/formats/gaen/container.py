@@ -34,6 +34,8 @@ _STORED, _DEFLATED = 0, 8
 _HAS_DESCRIPTOR: Final = 0x0008
 _KNOWN_FLAGS: Final = 0x0006 | _HAS_DESCRIPTOR | 0x0800
 """Effort of the compressor, data descriptor, names in UTF-8. Anything else changes how the bytes are to be read."""
+_LAST_VERSION: Final = 63
+"""Of the format, ten times; a member that needs a later one is refused by some readers and read by others."""
 _ENCRYPTED: Final = 0x0001 | 0x0040 | 0x2000
 """Encryption, strong encryption, masked directory."""
 _EXTRA_64: Final = 0x0001
@@ -128,11 +130,11 @@ def _directory(data: bytes) -> tuple[list[_Entry], int]:
     entries = []
     at = offset
     for _ in range(total):
-        made_by, _, flags, method, _, _, crc, packed, unpacked, name, extra, remark, _, _, attributes, local = _unpack(
-            _CENTRAL, b"PK\x01\x02", data, at, ExportReason.ZIP_DIRECTORY
+        made_by, needed, flags, method, _, _, crc, packed, unpacked, name, extra, remark, _, _, attributes, local = (
+            _unpack(_CENTRAL, b"PK\x01\x02", data, at, ExportReason.ZIP_DIRECTORY)
         )
         at += _CENTRAL.size
-        _check_member(flags, method, data[at + name : at + name + extra])
+        _check_member(needed, flags, method, data[at + name : at + name + extra])
         if remark:
             raise ExportInvalid(ExportReason.ZIP_COMMENT)
         is_file = _is_file(made_by >> 8, attributes)
@@ -143,11 +145,11 @@ def _directory(data: bytes) -> tuple[list[_Entry], int]:
     return sorted(entries, key=lambda entry: entry.offset), offset
 
 
-def _check_member(flags: int, method: int, extra: bytes) -> None:
+def _check_member(needed: int, flags: int, method: int, extra: bytes) -> None:
     """Refuse features that change what the bytes mean."""
     if flags & _ENCRYPTED:
         raise ExportInvalid(ExportReason.ZIP_ENCRYPTED)
-    if flags & ~_KNOWN_FLAGS:
+    if flags & ~_KNOWN_FLAGS or needed > _LAST_VERSION:
         raise ExportInvalid(ExportReason.ZIP_FLAGS)
     if method not in (_STORED, _DEFLATED):
         raise ExportInvalid(ExportReason.ZIP_METHOD)
@@ -190,11 +192,11 @@ def _check_meets(end: int, following: int) -> None:
 
 def _data_start(data: bytes, entry: _Entry) -> int:
     """Where the member's bytes begin, once its local record agrees with the directory."""
-    _, flags, method, _, _, crc, packed, size, name, extra = _unpack(
+    needed, flags, method, _, _, crc, packed, size, name, extra = _unpack(
         _LOCAL, b"PK\x03\x04", data, entry.offset, ExportReason.ZIP_DIRECTORY
     )
     at = entry.offset + _LOCAL.size
-    _check_member(flags, method, data[at + name : at + name + extra])
+    _check_member(needed, flags, method, data[at + name : at + name + extra])
     agrees = (data[at : at + name], flags, method) == (entry.name, entry.flags, entry.method)
     if not flags & _HAS_DESCRIPTOR:
         agrees = agrees and (crc, packed, size) == (entry.crc, entry.packed, entry.size)
