@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from tests.sites import PROMPT, FixedClock, Site, by, cards_of, drawn
 from tocsin.model.calls import Verdict
 from tocsin.model.events import Target
+from tocsin.model.policy import Rate
 from tocsin.model.times import DAY_SECONDS, Instant
 from tocsin.rules.corrections import Selection, revoke, rollback
 from tocsin.rules.issuance import BatchRequest, activate_batch, issue_batch
@@ -38,7 +39,9 @@ class Past(Struct, frozen=True):
 def make_stage(top: Path) -> Past:
     """A new deployment in the folder `top`, for `tocsin serve`, and what is known of it."""
     clock = FixedClock(int(time.time()) - 2 * DAY_SECONDS)
-    site = Site(top, clock, replace(PROMPT, surge_reports="none"), cards=CARDS)  # a surge would be told on stderr
+    # A surge would be told on stderr; a guesser is to be found out soon, however slow the machine is.
+    policy = replace(PROMPT, surge_reports="none", guesses_per_source=Rate(3, 3600))
+    site = Site(top, clock, policy, cards=CARDS)
     expired = _batch(site, 2, life=1)
     cut_off = _batch(site, 3)
     dormant = _batch(site, 4, active=False)
