@@ -9,13 +9,15 @@ from tests.client.gaen_vectors import CRYPTO, GAEN, MATCHING
 from tocsin.client.ephemeral_ids import (
     associated_encrypted_metadata_key,
     crypt_metadata,
+    ephemeral_ids,
     rolling_proximity_identifier_key,
     rolling_proximity_identifiers,
 )
 from tocsin.formats.gaen.reader import decode_export
-from tocsin.model.keys import RECORD, Records
+from tocsin.model.keys import DP3T_RECORD, RECORD, Records, dp3t_chain
 from tocsin.model.times import INTERVAL_SECONDS
 
+DP3T = json.loads((Path(__file__).parents[1] / "vectors" / "dp3t_crypto.json").read_text(encoding="ascii"))
 TEK = bytes.fromhex(CRYPTO["tek"])
 
 
@@ -71,3 +73,28 @@ def test_the_vectors_are_those_recorded(shared: Path) -> None:
     assert [[key.hex(), *numbers] for key, *numbers in near[list(fields)].tolist()] == MATCHING["keys"]
     padded = recorded["crypto"]["rows"][0]["padded_data"]
     assert padded == (b"EN-RPI" + bytes(6) + CRYPTO["rows"][0][0].to_bytes(4, "little")).hex()
+
+
+# --- DP-3T, against the tests of its own projects ---------------------------------------------------------------------
+
+
+def day_key(sk: str) -> Records:
+    return np.array([(bytes.fromhex(sk), 2_880_000, 144, 1, -128, 0)], DP3T_RECORD)
+
+
+def test_a_chain_of_day_keys() -> None:
+    chain = [bytes.fromhex(key) for key in DP3T["chain"]]
+    assert dp3t_chain(chain[0], len(chain)) == chain
+    assert dp3t_chain(chain[0], 1) == chain[:1]
+
+
+def test_the_first_ephids_of_a_day() -> None:
+    for case in DP3T["ephids_unshuffled"]:
+        found = [ephid.hex() for ephid in ephemeral_ids(day_key(case["sk"]))[0].tolist()]
+        assert found[: len(case["first_ephids"])] == case["first_ephids"]
+
+
+def test_all_ephids_of_a_day() -> None:
+    for case in DP3T["ephid_sets"]:
+        assert [ephid.hex() for ephid in ephemeral_ids(day_key(case["sk"]))[0].tolist()] == case["ephids"]
+        assert len(case["ephids"]) == 96

@@ -1,6 +1,9 @@
 """Matching against Google's file and test, and against a plain restatement key by key, interval by interval."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.client.gaen_vectors import CRYPTO, MATCHING
-from tocsin.client.match import SIGHTING, Match, Sightings, match
-from tocsin.model.keys import RECORD, Records
+from tocsin.client.ephemeral_ids import ephemeral_ids
+from tocsin.client.match import DP3T_SIGHTING, SIGHTING, Match, Sightings, match, match_dp3t
+from tocsin.model.keys import DP3T_RECORD, RECORD, Records, dp3t_chain
+from tocsin.model.times import Instant
 
+DP3T = json.loads((Path(__file__).parents[1] / "vectors" / "dp3t_crypto.json").read_text(encoding="ascii"))
 START = 2_880_000
 
 
@@ -116,3 +122,51 @@ def test_matches_are_those_of_the_restatement(
         if interval - 12 <= seen_at < interval + 13 and seen_rpi == rpi(tek(number), interval)
     ]
     assert match(records, sightings(seen)) == tuple(wanted)
+
+
+# --- DP-3T ----------------------------------------------------------------------------------------------------------
+
+DAY = START // 144
+LATER = Instant((DAY + 9) * 86_400)
+
+
+def day_keys(count: int) -> Records:
+    """One a day, from `DAY` on; of no chain, which matching does not ask for."""
+    return np.array(
+        [(bytes([number]) * 32, (DAY + number) * 144, 144, 1, -128, 0) for number in range(count)], DP3T_RECORD
+    )
+
+
+@pytest.mark.parametrize("case", DP3T["match"])
+def test_the_published_cases(case: dict[str, Any]) -> None:
+    """Of DP-3T's two SDKs. A key of a day after that of `sk` is published as that day's own."""
+    later = case["days_after_sk"]
+    key = dp3t_chain(bytes.fromhex(case["sk"]), later + 1)[-1]
+    records = np.array([(key, (DAY + later) * 144, 144, 1, -128, 0)], DP3T_RECORD)
+    seen = np.array([(bytes.fromhex(case["ephid"]), (DAY + later) * 144 + 50)], DP3T_SIGHTING)
+    assert bool(match_dp3t(records, seen, LATER)) is case["match"]
+
+
+@pytest.mark.parametrize(("interval", "counts"), [(-1, False), (0, True), (71, True), (143, True), (144, False)])
+def test_an_ephid_counts_on_the_day_of_its_key(interval: int, counts: bool) -> None:
+    """Whatever its place among those of the day: phones broadcast them in random order."""
+    records = day_keys(1)
+    for ephid in ephemeral_ids(records)[0].tolist()[::19]:
+        seen = np.array([(ephid, DAY * 144 + interval)], DP3T_SIGHTING)
+        assert match_dp3t(records, seen, LATER) == ((Match(0, 0, DAY * 144 + interval),) if counts else ())
+
+
+@pytest.mark.parametrize(("late", "counts"), [(-1, False), (0, True)])
+def test_an_ephid_that_could_be_derived_when_it_was_heard_counts_for_nothing(late: int, counts: bool) -> None:
+    records = day_keys(1)
+    seen = np.array([(ephemeral_ids(records)[0, 5].tobytes(), DAY * 144 + 71)], DP3T_SIGHTING)
+    assert bool(match_dp3t(records, seen, Instant((DAY * 144 + 72) * 600 + late))) is counts
+
+
+def test_ephids_of_several_keys_and_of_none() -> None:
+    records = day_keys(4)
+    ephids = ephemeral_ids(records)
+    heard = [(ephids[2, 95].tobytes(), 2), (bytes(16), 0), (ephids[0, 0].tobytes(), 0), (ephids[2, 95].tobytes(), 2)]
+    seen = np.array([(ephid, (DAY + day) * 144 + 9) for ephid, day in heard], DP3T_SIGHTING)
+    assert [(found.record, found.sighting) for found in match_dp3t(records, seen, LATER)] == [(0, 2), (2, 0), (2, 3)]
+    assert match_dp3t(records, seen[:0], LATER) == match_dp3t(records[:0], seen, LATER) == ()

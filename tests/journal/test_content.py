@@ -13,7 +13,7 @@ from tocsin.journal.content import Opener, decode_content, encode_content, seal
 from tocsin.journal.encoding import NewEvent, StoredEvent, number_event
 from tocsin.model.errors import Invalid
 from tocsin.model.events import Paused, ReportContent, Reported
-from tocsin.model.keys import CONTENT_KEY, RECORD
+from tocsin.model.keys import CONTENT_KEY, CONTENT_KEYS, RECORD, KeyKind, kind_of
 from tocsin.model.times import Day
 
 VECTOR: dict[str, Any] = VECTORS["content"]
@@ -164,3 +164,33 @@ def test_content_where_none_belongs_is_invalid() -> None:
     odd = number_event(NewEvent(Paused(who="a", why="b"), STORED), bytes(32), 1, 900)
     with pytest.raises(Invalid):
         Opener(OneDayKey()).event(odd)
+
+
+# --- DP-3T ----------------------------------------------------------------------------------------------------------
+
+
+def dp3t_content(positions: tuple[int, ...] = (0, 2, 29)) -> ReportContent:
+    keys = np.zeros(len(positions), CONTENT_KEYS[KeyKind.DP3T])
+    keys["key_kind"], keys["position"] = KeyKind.DP3T, positions
+    keys["record"]["key_data"] = [bytes([position]) * 32 for position in positions]
+    keys["record"]["rolling_start_interval_number"], keys["record"]["rolling_period"] = 144 * 20_000, 144
+    return ReportContent(1, 2, 3, bytes(32), keys)
+
+
+def test_day_keys_are_laid_out_as_the_page_says() -> None:
+    plain = encode_content(dp3t_content())
+    record = (144 * 20_000).to_bytes(4, "big") + bytes([144, 0, 0, 0])
+    rows = [bytes([2, position]) + bytes([position]) * 32 + record for position in (0, 2, 29)]
+    assert plain[44:] == b"".join(rows) and plain[43] == 3
+    assert decode_content(plain).keys.tobytes() == dp3t_content().keys.tobytes()
+    assert kind_of(decode_content(plain).keys) is KeyKind.DP3T
+
+
+def test_a_content_is_of_one_kind() -> None:
+    plain = bytearray(encode_content(dp3t_content()))
+    plain[44 + 42] = KeyKind.GAEN
+    with pytest.raises(Invalid, match="several kinds"):
+        decode_content(bytes(plain))
+    plain[44] = KeyKind.GAEN
+    with pytest.raises(Invalid, match="length"):
+        decode_content(bytes(plain))

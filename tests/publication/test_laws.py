@@ -8,26 +8,27 @@ import numpy as np
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
-from tests.builders import Story, key, report_call
+from tests.builders import Story, chain, key, report_call
 from tocsin.client.apply import apply_delta
-from tocsin.formats.keyset import REMOVAL, KeysetDelta, decode_keyset, encode_delta, removals_by_kind
+from tocsin.formats.keyset import REMOVALS, KeysetDelta, decode_keyset, encode_delta, removals_by_kind
 from tocsin.formats.set_digest import canonical, set_digest
 from tocsin.ledger.fold import fold
 from tocsin.ledger.predicates import kept_back
 from tocsin.ledger.queries import changes, live_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import decode
-from tocsin.model.calls import Verdict
+from tocsin.model.calls import SentKey, Verdict
 from tocsin.model.events import Published, Reported, Target
-from tocsin.model.keys import RECORD, KeyKind, Records, by_kind, key_days, key_ends, unheld_release
+from tocsin.model.keys import RECORDS, KeyKind, Records, by_kind, key_days, key_ends, unheld_release
 from tocsin.model.policy import Policy
 from tocsin.model.times import EMBARGO_SECONDS, INTERVALS_PER_DAY, Day, Instant, day_of
 from tocsin.publication.plan import plan
 from tocsin.rules import corrections
 from tocsin.rules.quarantine import SELF_REPORTS, lift, quarantine
 
-POLICY = Policy(minimum_reports=2, longest_wait_seconds=900, useful_days=3)
+POLICY = Policy(minimum_reports=2, longest_wait_seconds=900, useful_days=3, dp3t_keys=True)
 KEY_NAMES = st.sampled_from(["a", "b", "c"])
 """Few keys, so that several reports hold the same one; intervals are drawn apart from them."""
 DAYS_AGO = st.sampled_from([0, 1, 1, 2, 3])
@@ -46,6 +47,19 @@ class Version:
 
 
 class Histories(RuleBasedStateMachine):
+    kind = KeyKind.GAEN
+
+    def sent(self, keys: dict[str, int], period: int) -> list[SentKey]:
+        """A key a day, so that they do not overlap."""
+        today, starts = day_of(self.story.now), dict[int, str]()
+        for name, days_ago in keys.items():
+            starts.setdefault((today - days_ago) * INTERVALS_PER_DAY, name)
+        return [key(name, start, period) for start, name in sorted(starts.items())]
+
+    def secret_until(self, records: Records) -> NDArray[np.int64]:
+        """Until when each of one report's keys must not be known."""
+        return key_ends(records)
+
     @initialize()
     def found(self) -> None:
         self.story = Story(POLICY)
@@ -55,7 +69,7 @@ class Histories(RuleBasedStateMachine):
         self.reports: list[tuple[str, int]] = []
         self.objections: list[int] = []
         self.policy = POLICY
-        self.versions = [Version(0, self.story.ledger.founded_at, Day(0), np.empty(0, RECORD))]
+        self.versions = [Version(0, self.story.ledger.founded_at, Day(0), np.empty(0, RECORDS[self.kind]))]
         self.dead: set[bytes] = set()
         self._once_public: set[int] = set()
 
@@ -68,11 +82,7 @@ class Histories(RuleBasedStateMachine):
     def report(self, batch: int, keys: dict[str, int], period: int, hold: int) -> None:
         story = self.story
         name = f"phone {len(self.reports)}"
-        today = day_of(story.now)
-        starts: dict[int, str] = {}
-        for key_name, days_ago in keys.items():  # one key a day: they do not overlap
-            starts.setdefault((today - days_ago) * INTERVALS_PER_DAY, key_name)
-        sent = [key(key_name, start, period) for start, key_name in sorted(starts.items())]
+        sent = self.sent(keys, period)
         self.serials[batch] += 1
         judgement = story.judge(report_call(name, sent), story.card(batch, self.serials[batch]), holds=[hold] * 30)
         if judgement.draft is None:
@@ -172,7 +182,7 @@ class Histories(RuleBasedStateMachine):
     def _judge_delta(self, since: int) -> None:
         """The delta law over [since, now] against all the versions in between."""
         last, window = self.versions[-1], self.versions[since:]
-        told = changes(self.story.ledger.keys[KeyKind.GAEN], since, last.first_day)
+        told = changes(self.story.ledger.keys[self.kind], since, last.first_day)
         additions = {
             key_data: record
             for key_data, record in last.by_key.items()
@@ -194,7 +204,7 @@ class Histories(RuleBasedStateMachine):
             record["key_data"].tobytes(): first
             for record, first in zip(told.additions, told.first_entered.tolist(), strict=True)
         }
-        removed = np.empty(len(told.removals), REMOVAL)
+        removed = np.empty(len(told.removals), REMOVALS[self.kind])
         removed["day"], removed["key_data"] = key_days(told.removals), told.removals["key_data"]
         region, digest = self.story.ledger.region, set_digest(self.story.ledger.region, by_kind(last.records))
         delta = decode_keyset(
@@ -213,12 +223,10 @@ class Histories(RuleBasedStateMachine):
         )
         assert isinstance(delta, KeysetDelta)
         for version in window:
-            assert apply_delta(by_kind(version.records), delta)[KeyKind.GAEN].tobytes() == last.records.tobytes()
+            assert apply_delta(by_kind(version.records), delta)[self.kind].tobytes() == last.records.tobytes()
 
     def _live(self, ledger: Ledger) -> Records:
-        return ledger.keys[KeyKind.GAEN]["record"][
-            live_rows(ledger.keys[KeyKind.GAEN], Day(ledger.versions[-1].first_day))
-        ]
+        return ledger.keys[self.kind]["record"][live_rows(ledger.keys[self.kind], Day(ledger.versions[-1].first_day))]
 
     def _index(self, sequence: int) -> int:
         return int(np.searchsorted(self.story.ledger.reports["sequence"], sequence))
@@ -227,13 +235,13 @@ class Histories(RuleBasedStateMachine):
         """The keys that are public under this report in the newest version."""
         if not ledger.versions:
             return set()
-        rows = live_rows(ledger.keys[KeyKind.GAEN], Day(ledger.versions[-1].first_day))
-        mine = rows[ledger.keys[KeyKind.GAEN]["report"][rows] == self._index(sequence)]
-        return set(ledger.keys[KeyKind.GAEN]["record"]["key_data"][mine].tolist())
+        rows = live_rows(ledger.keys[self.kind], Day(ledger.versions[-1].first_day))
+        mine = rows[ledger.keys[self.kind]["report"][rows] == self._index(sequence)]
+        return set(ledger.keys[self.kind]["record"]["key_data"][mine].tolist())
 
     def _held_by_standing_reports(self) -> set[bytes]:
         ledger = self.story.ledger
-        reports, keys = ledger.reports, ledger.keys[KeyKind.GAEN]
+        reports, keys = ledger.reports, ledger.keys[self.kind]
         standing = (reports["objections"] == 0) & ~reports["withdrawn"]
         return set(keys["record"]["key_data"][standing[keys["report"]]].tolist())
 
@@ -245,8 +253,8 @@ class Histories(RuleBasedStateMachine):
                 continue
             if kept_back(ledger)[self._index(event.sequence)]:
                 continue
-            for row in event.content.keys:
-                end = int(key_ends(row["record"].reshape(1))[0])
+            ends = self.secret_until(event.content.keys["record"])
+            for row, end in zip(event.content.keys, ends.tolist(), strict=True):
                 released = unheld_release(event.body.received_at, end) + 900 * event.body.hold[row["position"]]
                 if released + POLICY.longest_wait_seconds <= at:
                     return True
@@ -271,6 +279,23 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(settings(), stateful_step_count=30)
+
+
+class Dp3tHistories(Histories):
+    """The same laws for day keys: reports of one chain, of which several may hold the same days."""
+
+    kind = KeyKind.DP3T
+
+    def sent(self, keys: dict[str, int], period: int) -> list[SentKey]:
+        oldest, newest = max(keys.values()), min(keys.values())
+        return chain(min(keys), oldest - newest + 1, newest, self.story.now)
+
+    def secret_until(self, records: Records) -> NDArray[np.int64]:
+        return np.full(len(records), key_ends(records).max())
+
+
+TestDp3tHistories = Dp3tHistories.TestCase
+TestDp3tHistories.settings = settings(settings(), stateful_step_count=30)
 
 
 def history() -> Histories:

@@ -1,6 +1,7 @@
 """Vectors of ``docs/formats/keys.md`` and ``docs/formats/keyset.md``, restated with nothing but struct and hashlib.
 
-Records are written as in JSON: [key data, start, period, report type, onset, risk]; removals: [day, key data].
+Records are written as in JSON: [key data, start, period, report type, onset, risk]; removals: [day, key data]. A key's
+length tells its kind: 16 bytes are GAEN's, 32 DP-3T's.
 """
 
 import hashlib
@@ -23,6 +24,26 @@ def record(number: int, day: int, period: int = 144, type_: int = 1, onset: int 
     return (key(number), day * 144, period, type_, onset, risk)
 
 
+def dp3t(first: int, day: int, days: int) -> list[Record]:
+    """The day keys of one chain."""
+    chain = [hashlib.sha256(b"day key %d" % first).digest()]
+    while len(chain) < days:
+        chain.append(hashlib.sha256(chain[-1]).digest())
+    return [(each.hex(), (day + number) * 144, 144, 1, -128, 0) for number, each in enumerate(chain)]
+
+
+def kind_of(key_data: str) -> int:
+    return 2 if len(key_data) == 64 else 1
+
+
+def section_of(entry: Record) -> tuple[int, int]:
+    return kind_of(entry[0]), day_of(entry)
+
+
+def in_order(entry: Record) -> tuple[tuple[int, int], str]:
+    return section_of(entry), entry[0]
+
+
 def day_of(entry: Record) -> int:
     return (entry[1] + entry[2] - 1) // 144
 
@@ -33,9 +54,9 @@ def packed(entry: Record) -> bytes:
 
 def digest(region: str, records: list[Record]) -> bytes:
     body = bytes([len(region)]) + region.encode()
-    for day in sorted({day_of(entry) for entry in records}):
-        of_day = sorted(packed(entry) for entry in records if day_of(entry) == day)
-        body += struct.pack(">BII", 1, day, len(of_day)) + b"".join(of_day)
+    for kind, day in sorted({section_of(entry) for entry in records}):
+        of_day = sorted(packed(entry) for entry in records if section_of(entry) == (kind, day))
+        body += struct.pack(">BII", kind, day, len(of_day)) + b"".join(of_day)
     return hashlib.sha256(b"\x0dtocsin/v1/set" + body).digest()
 
 
@@ -66,10 +87,15 @@ def file(
 
 
 def by_day(added: list[Record], removed: list[Removal]) -> list[bytes]:
-    days = sorted({*map(day_of, added), *(day for day, _ in removed)})
+    places = sorted({*map(section_of, added), *((kind_of(gone), day) for day, gone in removed)})
     return [
-        section(day, sorted(e for e in added if day_of(e) == day), sorted(k for d, k in removed if d == day))
-        for day in days
+        section(
+            place[1],
+            sorted(entry for entry in added if section_of(entry) == place),
+            sorted(gone for day, gone in removed if (kind_of(gone), day) == place),
+            kind=place[0],
+        )
+        for place in places
     ]
 
 
@@ -81,6 +107,7 @@ FULL = [
     record(2000, DAY + 5, onset=0, risk=255),
     (key(3), (DAY + 1) * 144 - 1, 2, 1, -128, 0),  # starts the day before: the last interval makes the day
 ]
+CHAINS = dp3t(1, DAY + 2, 4) + dp3t(2, DAY + 4, 2)
 REMOVED = [(DAY + 1, key(50)), (DAY + 2, key(51)), (DAY + 1, key(52))]
 
 
@@ -93,6 +120,9 @@ def good_files() -> list[dict[str, Any]]:
         ("delta from the empty set", 1, (0, 1), PLAIN, []),
         ("delta that adds and removes", 1, (3, 9), FULL, REMOVED),
         ("delta that only removes", 1, (8, 9), [], REMOVED),
+        ("dump of DP-3T keys alone", 0, (0, 9), CHAINS, []),
+        ("dump of both kinds", 0, (0, 9), PLAIN + CHAINS, []),
+        ("delta of both kinds", 1, (3, 9), FULL + CHAINS[:3], [*REMOVED, (DAY + 5, CHAINS[3][0])]),
     ]
     return [
         {
@@ -104,8 +134,8 @@ def good_files() -> list[dict[str, Any]]:
             "at": AT,
             "first_day": FIRST_DAY,
             "set_digest": digest("utopia", added).hex(),
-            "additions": sorted(added, key=lambda entry: (day_of(entry), entry[0])),
-            "removals": sorted(removed),
+            "additions": sorted(added, key=in_order),
+            "removals": sorted(removed, key=lambda gone: (kind_of(gone[1]), gone)),
             "file": file(
                 by_day(added, removed), kind=kind, versions=versions, set_digest=digest("utopia", added)
             ).hex(),
@@ -121,6 +151,7 @@ def bad_files() -> list[dict[str, Any]]:
     checksum, end = "the checksum is wrong", "the file ends too early"
     ranges = "a key's start or period is impossible"
     foreign_day = "a key stands under another day than its own"
+    [one_day], whole = dp3t(1, day, 1), "a DP-3T key is not of a whole day"
     unsorted_keys, twice = "the keys of a section are not ascending", "a key is named twice"
     cases = [
         ("nothing", b"", "not a keyset file"),
@@ -177,6 +208,15 @@ def bad_files() -> list[dict[str, Any]]:
         ("start 0", file([section(0, [(key(1), 0, 144, 1, -128, 0)], [])], first_day=0), ranges),
         ("report type 0", file([section(day, [record(1, day, type_=0)], [])]), "a report type is unknown"),
         ("report type revoked", file([section(day, [record(1, day, type_=5)], [])]), "a report type is unknown"),
+        (
+            "GAEN after DP-3T",
+            file([section(day, [one_day], [], kind=2), section(day, [ONE], [])]),
+            "the sections are not ascending",
+        ),
+        ("a GAEN key where DP-3T keys stand", file([section(day, [ONE], [], kind=2)]), end),
+        ("a DP-3T key from noon", file(by_day([(one_day[0], day * 144 - 72, *one_day[2:])], [])), whole),
+        ("a DP-3T key of half a day", file(by_day([(one_day[0], day * 144, 72, *one_day[3:])], [])), whole),
+        ("a DP-3T key added and removed", file(by_day([one_day], [(day + 1, one_day[0])])), twice),
         ("onset 15", file([section(day, [record(1, day, onset=15)], [])]), "an onset is out of range"),
         ("onset -127", file([section(day, [record(1, day, onset=-127)], [])]), "an onset is out of range"),
     ]
@@ -188,7 +228,7 @@ def applied(records: list[Record], added: list[Record], removed: list[Removal], 
     for _, gone in removed:
         held.pop(gone, None)
     held.update({entry[0]: entry for entry in added})
-    return sorted(held.values(), key=lambda entry: (day_of(entry), entry[0]))
+    return sorted(held.values(), key=in_order)
 
 
 def applications() -> list[dict[str, Any]]:
@@ -205,6 +245,7 @@ def applications() -> list[dict[str, Any]]:
         ("removing what is not held", held, [], [(DAY + 2, key(77))]),
         ("adding what is held already", held, [held[5]], []),
         ("onto nothing", [], [new], [(DAY + 2, key(2))]),
+        ("both kinds", held + CHAINS, [changed, *dp3t(3, DAY + 8, 1)], [(DAY + 2, key(2)), (DAY + 3, CHAINS[1][0])]),
     ]
     return [
         {
@@ -219,7 +260,14 @@ def applications() -> list[dict[str, Any]]:
 
 
 def vectors() -> dict[str, object]:
-    sets = [("utopia", []), ("utopia", [ONE]), ("de-by", PLAIN), ("a" * 32, FULL)]
+    sets = [
+        ("utopia", []),
+        ("utopia", [ONE]),
+        ("de-by", PLAIN),
+        ("a" * 32, FULL),
+        ("utopia", CHAINS),
+        ("utopia", FULL + CHAINS),
+    ]
     return {
         "set_digests": [
             {"region": region, "records": records, "set_digest": digest(region, records).hex()}
@@ -231,6 +279,7 @@ def vectors() -> dict[str, object]:
                 "records": [ONE, PLAIN[0], record(1, DAY + 9)],
                 "refusal": "a key occurs twice in a set",
             },
+            {"region": "utopia", "records": [*CHAINS, CHAINS[0]], "refusal": "a key occurs twice in a set"},
             {"region": "UTOPIA", "records": [], "refusal": "a region is 1 to 32 of a-z, 0-9 and -"},
         ],
         "files": good_files(),
