@@ -9,8 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 
-from tests.builders import Story, day_key
+from tests.builders import Story, chain, day_key
 from tests.publication.press import NEW_INFO, OLD_INFO, PROMPT, Press, public_records, step
+from tocsin.client.apply import apply_delta
+from tocsin.client.ephemeral_ids import ephemeral_ids
+from tocsin.client.match import DP3T_SIGHTING, Match, match_dp3t
 from tocsin.formats.gaen.reader import Export, decode_export
 from tocsin.formats.keyset import KeysetDelta, KeysetDump, decode_keyset
 from tocsin.formats.leaf import Profile, decode_file_list
@@ -19,9 +22,9 @@ from tocsin.ledger.fold import fold
 from tocsin.ledger.state import Ledger
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid
-from tocsin.model.keys import KeyKind, Records, ReportType, key_days
+from tocsin.model.keys import KeyKind, Records, ReportType, by_kind, key_days
 from tocsin.model.policy import Policy
-from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS
+from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, Instant
 from tocsin.publication.build import Built, build
 
 EVERY_STEP = replace(PROMPT, gaen_step_seconds=QUARTER_SECONDS)
@@ -337,3 +340,21 @@ def _applied(records: Records, delta: KeysetDelta) -> set[bytes]:
         held.pop(removal["key_data"].tobytes(), None)
     held |= {record["key_data"].tobytes(): record for record in delta.additions[KeyKind.GAEN]}
     return {record.tobytes() for record in held.values()}
+
+
+def test_day_keys_go_out_by_keyset_alone_and_are_matched() -> None:
+    """From report to match and back. The leaf counts them; GAEN files can't say what they are, and none is made."""
+    press = Press(replace(PROMPT, dp3t_keys=True))
+    card = press.story.card(press.story.batch(), 0)
+    press.publish()
+    press.story.report("ada", chain("ada", 3), card)
+    built = press.publish()
+    assert (built.leaf.gaen_keys, built.leaf.dp3t_keys, built.leaf.live_keys, built.exports) == (0, 3, 3, ())
+    [delta] = [decode_keyset(file.data) for file in built.objects if file.profile == Profile.KEYSET]
+    assert isinstance(delta, KeysetDelta)
+    day_keys = apply_delta(by_kind(), delta)[KeyKind.DP3T]
+    noon = int(day_keys["rolling_start_interval_number"][0]) + 72
+    heard = np.array([(ephemeral_ids(day_keys)[0, 7].tobytes(), noon)], DP3T_SIGHTING)
+    assert match_dp3t(day_keys, heard, Instant(delta.at)) == (Match(0, 0, noon),)
+    press.story.withdraw("ada")
+    assert press.publish().leaf.dp3t_keys == 0
