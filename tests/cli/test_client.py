@@ -398,3 +398,82 @@ def test_an_answer_of_another_server_is_said_to_be_none(
         assert Phone(phone).report() is not None  # it may have been taken all the same
         assert run(*_words("sync", phone, trust)).code == 1
         server.shutdown()
+
+
+# --- more of a report -------------------------------------------------------------------------------------------------
+
+
+def _more_keys(path: Path, clock: FixedClock, days_ago: int) -> list[str]:
+    start = (day_of(clock.now()) - days_ago) * INTERVALS_PER_DAY
+    key = {"key_data": encode(drawn(f"{days_ago}", 16)), "rolling_start_interval_number": start, "rolling_period": 144}
+    path.write_text(json.dumps([key]))
+    return ["--keys", str(path)]
+
+
+def test_continue_again_and_withdraw(run: Run, site: Site, trust: Path, phone: Path, clock: FixedClock) -> None:
+    keys = phone.parent / "more.json"
+    assert run(*_words("report", phone, trust, "--code", site.cards[0], "--days", "3")).code == 0
+    assert run(*_words("continue", phone, trust)).code == 1, "nothing to add"
+    for days_ago in (5, 6):
+        added = run(*_words("continue", phone, trust, *_more_keys(keys, clock, days_ago), "--json"))
+        assert (added.code, added.json) == (0, {"verdict": "taken", "keys": ["taken"]})
+    refused = run(*_words("continue", phone, trust, *_more_keys(keys, clock, 20), "--json"))
+    assert (refused.code, refused.json["verdict"]) == (1, "no_key_left")
+    same = run(*_words("continue", phone, trust, *_more_keys(keys, clock, 7), "--code", site.cards[0], "--json"))
+    assert same.json["verdict"] == "taken", "the old secret opens it still, and the code says nothing new"
+    site.performer.catch_up()
+    assert site.performer.ledger.rows_of_person(0) == [0, 1, 2, 3]
+    assert run(*_words("withdraw", phone, trust)).code == 0
+    assert {path.name for path in phone.iterdir()} == {"schedule"}
+    assert run(*_words("continue", phone, trust, *_more_keys(keys, clock, 8))).code == 1
+
+
+def test_a_continuation_that_was_not_answered_is_sent_again_as_it_was(
+    run: Run, site: Site, trust: Path, phone: Path, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server took it, and the answer was lost: the receipt is read again, and the chain goes on from there."""
+    keys = phone.parent / "more.json"
+    run(*_words("report", phone, trust, "--code", site.cards[0], "--days", "3"))
+    posted: list[bytes] = []
+
+    def seen(url: str, body: bytes) -> bytes:
+        posted.append(body)
+        return fetch.post(url, body)
+
+    def lost(url: str, body: bytes) -> bytes:
+        seen(url, body)
+        raise Unavailable("The line broke.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(calling, "post", lost)
+        assert run(*_words("continue", phone, trust, *_more_keys(keys, clock, 5))).code == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(calling, "post", seen)
+        again = run(*_words("continue", phone, trust, *_more_keys(keys, clock, 6), "--json"))
+    assert again.json == {"verdict": "taken", "keys": ["taken"]} and posted[0] == posted[1]
+    assert run(*_words("continue", phone, trust, *_more_keys(keys, clock, 6))).code == 0
+    site.performer.catch_up()
+    assert site.performer.ledger.rows_of_person(0) == [0, 1, 2]
+
+
+def test_a_continuation_in_its_turn(run: Run, site: Site, trust: Path, phone: Path, clock: FixedClock) -> None:
+    keys = phone.parent / "more.json"
+    run(*_words("report", phone, trust, "--code", site.cards[0], "--days", "3"))
+    run(*_words("continue", phone, trust, *_more_keys(keys, clock, 5), "--when-due"))
+    assert (phone / "continuation.pending").exists()
+    clock.wait(_due_at(phone) - clock.now())
+    turn = run(*_words("due", phone, trust, "--json"))
+    assert turn.json["errand"] == "continue" and turn.json["answer"]["verdict"] in ("taken", "too_old")
+    assert not (phone / "continuation.pending").exists()
+
+
+@pytest.mark.parametrize("name", ["continuation.pending", "continuation.taken"])
+def test_a_damaged_continuation_is_named_and_stops_no_withdrawal(
+    run: Run, site: Site, trust: Path, phone: Path, clock: FixedClock, name: str
+) -> None:
+    keys = phone.parent / "more.json"
+    run(*_words("report", phone, trust, "--code", site.cards[0], "--days", "3"))
+    (phone / name).write_bytes(b"damaged")
+    damaged = run(*_words("continue", phone, trust, *_more_keys(keys, clock, 5)))
+    assert damaged.code != 0 and name in damaged.err
+    assert run(*_words("withdraw", phone, trust)).code == 0

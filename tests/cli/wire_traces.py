@@ -47,11 +47,11 @@ class MemoryPhone(Phone):
             if stage.value in self._files:
                 self._files[stage.value] = b"damaged"
 
-    def move_report(self, before: Stage, after: Stage) -> None:
-        self._files[after.value] = self._files.pop(before.value)
+    def _rename(self, before: str, after: str) -> None:
+        self._files[after] = self._files.pop(before)
 
-    def drop_report(self, stage: Stage) -> None:
-        del self._files[stage.value]
+    def _remove(self, name: str) -> None:
+        self._files.pop(name, None)
 
     def _read(self, name: str) -> bytes | None:
         return self._files.get(name)

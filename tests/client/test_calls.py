@@ -5,10 +5,14 @@ import hashlib
 import pytest
 
 from tocsin.client.calls import (
+    PendingContinuation,
     PendingReport,
+    continue_call,
     continue_id,
+    decode_continuation,
     decode_pending,
     decoy_call,
+    encode_continuation,
     encode_pending,
     make_report,
     track_call,
@@ -17,7 +21,7 @@ from tocsin.client.calls import (
 )
 from tocsin.formats.wire import decode_call
 from tocsin.model import base64url
-from tocsin.model.calls import DecoyCall, ReportCall, SentKey, TrackCall, WithdrawCall
+from tocsin.model.calls import ContinueCall, DecoyCall, ReportCall, SentKey, TrackCall, WithdrawCall
 from tocsin.model.errors import Invalid
 
 W, C = bytes(range(32)), bytes(range(32, 64))
@@ -88,3 +92,34 @@ def test_a_stored_report_is_repeated_byte_for_byte() -> None:
 def test_what_does_not_belong_together_is_no_stored_report(stored: bytes) -> None:
     with pytest.raises(Invalid):
         decode_pending(stored)
+
+
+NEXT = bytes(range(64, 96))
+
+
+def more(code: str | None = None) -> PendingContinuation:
+    return continue_call(KEYS[:2], code=code, onset_day=None, continuation_secret=C, next_continuation_secret=NEXT)
+
+
+def test_a_continuation_opens_with_one_secret_and_names_the_next() -> None:
+    pending = more("C…")
+    assert decode_call(pending.body) == ContinueCall(C, continue_id(NEXT), KEYS[:2], "C…")
+    assert base64url.encode(NEXT).encode() not in pending.body and pending.continuation_secret == NEXT
+    assert decode_continuation(encode_continuation(pending)) == pending
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        b"",
+        encode_continuation(more())[:-1],
+        encode_continuation(more()) + b" ",
+        encode_continuation(PendingContinuation(C, more().body)),
+        encode_continuation(PendingContinuation(NEXT, report().body)),
+        encode_continuation(PendingContinuation(NEXT, decoy_call())),
+    ],
+    ids=["nothing", "cut", "longer", "another secret", "a report", "a decoy"],
+)
+def test_what_does_not_belong_together_is_no_stored_continuation(stored: bytes) -> None:
+    with pytest.raises(Invalid):
+        decode_continuation(stored)

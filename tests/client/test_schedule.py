@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sites import MORNING, report
-from tocsin.client.calls import decoy_call, track_call, withdraw_call
+from tocsin.client.calls import continue_call, decoy_call, track_call, withdraw_call
 from tocsin.client.schedule import (
     LONGEST_WAIT_SECONDS,
     MEAN_GAP_SECONDS,
@@ -85,9 +85,14 @@ def test_what_each_errand_posts() -> None:
     assert body_of(Errand.REPEAT, pending) == pending.body
     assert body_of(Errand.TRACK, pending) == track_call(pending.withdrawal_secret)
     assert body_of(Errand.DECOY, pending) == body_of(Errand.DECOY, None) == decoy_call()
-    assert {len(body_of(errand, pending)) for errand in Errand} == {4096}
-    with pytest.raises(Invalid):
-        body_of(Errand.TRACK, None)
+    more = continue_call(
+        [], code="C…", onset_day=None, continuation_secret=bytes(32), next_continuation_secret=bytes([1]) * 32
+    )
+    assert body_of(Errand.CONTINUE, pending, more) == more.body
+    assert {len(body_of(errand, pending, more)) for errand in Errand} == {4096}
+    for errand, kept in ((Errand.TRACK, None), (Errand.CONTINUE, pending)):
+        with pytest.raises(Invalid):
+            body_of(errand, kept)
 
 
 @given(schedules)

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from tests.builders import Story, chain, key, report_call
+from tests.builders import Story, chain, continue_call, key, report_call
 from tocsin.client.apply import apply_delta
 from tocsin.formats.keyset import REMOVALS, KeysetDelta, decode_keyset, encode_delta, removals_by_kind
 from tocsin.formats.set_digest import canonical, set_digest
@@ -20,8 +20,8 @@ from tocsin.ledger.queries import changes, live_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import decode
 from tocsin.model.calls import SentKey, Verdict
-from tocsin.model.events import Published, Reported, Target
-from tocsin.model.keys import RECORDS, KeyKind, Records, by_kind, key_days, key_ends, unheld_release
+from tocsin.model.events import Continued, HasKeys, Published, Target
+from tocsin.model.keys import RECORDS, KeyKind, Records, ReportType, by_kind, key_days, key_ends, unheld_release
 from tocsin.model.policy import Policy
 from tocsin.model.times import EMBARGO_SECONDS, INTERVALS_PER_DAY, Day, Instant, day_of
 from tocsin.publication.plan import plan
@@ -65,7 +65,10 @@ class Histories(RuleBasedStateMachine):
         self.story = Story(POLICY)
         self.story.batch(self.story.provider("one"))
         self.story.batch(self.story.provider("two"))
-        self.serials = [0, 0, 0]
+        self.story.batch(2, report_type=ReportType.LIKELY)
+        self.story.batch(2, report_type=ReportType.REVOKED)
+        self.serials = [0, 0, 0, 0, 0]
+        self.links: dict[str, int] = {}
         self.reports: list[tuple[str, int]] = []
         self.objections: list[int] = []
         self.policy = POLICY
@@ -74,7 +77,7 @@ class Histories(RuleBasedStateMachine):
         self._once_public: set[int] = set()
 
     @rule(
-        batch=st.sampled_from([1, 2]),
+        batch=st.sampled_from([1, 2, 3, 3]),
         keys=st.dictionaries(KEY_NAMES, DAYS_AGO, min_size=1, max_size=2),
         period=st.sampled_from([144, 144, 100]),
         hold=st.sampled_from([0, 0, 2]),
@@ -91,16 +94,43 @@ class Histories(RuleBasedStateMachine):
         self.reports.append((name, story.append(judgement.draft)))
 
     @precondition(lambda self: self.reports)
+    @rule(
+        data=st.data(),
+        key_name=st.sampled_from([None, "a", "b", "c"]),
+        days_ago=DAYS_AGO,
+        batch=st.sampled_from([None, None, 1, 2, 4]),
+    )
+    def go_on(self, data: st.DataObject, key_name: str | None, days_ago: int, batch: int | None) -> None:
+        """A later key, or a second code: likely, confirmed or negative."""
+        story = self.story
+        name, sequence = data.draw(st.sampled_from(self.first_reports))
+        sent = [] if key_name is None else self.sent({key_name: days_ago}, 144)
+        call = continue_call(name, sent, None if batch is None else "C…", self.links.get(name, 0))
+        if batch is None:
+            judgement = story.judge(call)
+        else:
+            self.serials[batch] += 1
+            judgement = story.judge(call, story.card(batch, self.serials[batch]))
+        if judgement.draft is None:
+            return
+        body = judgement.draft.body
+        assert isinstance(body, Continued) and body.report == sequence
+        if body.report_type == ReportType.REVOKED:
+            self.dead |= self._public_under(story.ledger, sequence)
+        self.links[name] = self.links.get(name, 0) + 1
+        self.reports.append((name, story.append(judgement.draft)))
+
+    @precondition(lambda self: self.reports)
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        name, sequence = data.draw(st.sampled_from(self.reports))
+        name, sequence = data.draw(st.sampled_from(self.first_reports))
         ledger = self.story.ledger
         owned = self._public_under(ledger, sequence)
         self.story.withdraw(name)
         self.dead |= owned
 
     @precondition(lambda self: self.reports)
-    @rule(batch=st.sampled_from([1, 2]), back=st.sampled_from([None, 0, 1800, 86_400]), data=st.data())
+    @rule(batch=st.sampled_from([1, 2, 3]), back=st.sampled_from([None, 0, 1800, 86_400]), data=st.data())
     def revoke_serials(self, batch: int, back: int | None, data: st.DataObject) -> None:
         first = data.draw(st.integers(0, self.serials[batch] + 1))
         since = None if back is None else Instant(self.story.now - back)
@@ -161,6 +191,11 @@ class Histories(RuleBasedStateMachine):
         for since in range(len(self.versions)):
             self._judge_delta(since)
 
+    @property
+    def first_reports(self) -> list[tuple[str, int]]:
+        """Those of `reports` that are the first of their phone."""
+        return list({name: (name, sequence) for name, sequence in reversed(self.reports)}.values())
+
     # --- what is compared --------------------------------------------------------------------------------------------
 
     def _judge(self, before: Version, version: Version, body: Published, waited: bool) -> None:
@@ -170,14 +205,27 @@ class Histories(RuleBasedStateMachine):
         assert (key_days(version.records) >= body.first_day).all()
         assert not self.dead & version.by_key.keys(), "a withdrawn key came back"
         assert version.by_key.keys() <= self._held_by_standing_reports(), "public, and nobody stands for it"
+        self._judge_types(version)
         fresh = {move.report for move in body.entering} - self._once_public
         if fresh:
             assert not ledger.paused
-            assert len(fresh) >= POLICY.minimum_reports or waited
+            people = {int(ledger.reports["root"][self._index(sequence)]) for sequence in fresh}
+            assert len(people) >= POLICY.minimum_reports or waited
             assert not any(kept_back(ledger)[self._index(sequence)] for sequence in fresh), "it is in quarantine"
         if ledger.paused:
             assert version.by_key.items() <= before.by_key.items(), "something was added during a pause"
         self._once_public |= {move.report for move in body.entering}
+
+    def _judge_types(self, version: Version) -> None:
+        """Each public key has the strongest type in force of the person under whom it is public (O8, P5)."""
+        reports, keys = self.story.ledger.reports, self.story.ledger.keys[self.kind]
+        strongest_first = (ReportType.CONFIRMED, ReportType.LIKELY, ReportType.SELF_REPORTED)
+        for row in live_rows(keys, version.first_day).tolist():
+            root = int(reports["root"][keys["report"][row]])
+            person = [index for index in range(reports.count) if reports["root"][index] == root]
+            in_force = {int(reports["report_type"][index]) for index in person if not reports["objections"][index]}
+            expected = next(kind for kind in strongest_first if kind in in_force)
+            assert keys["record"]["report_type"][row] == expected
 
     def _judge_delta(self, since: int) -> None:
         """The delta law over [since, now] against all the versions in between."""
@@ -232,11 +280,11 @@ class Histories(RuleBasedStateMachine):
         return int(np.searchsorted(self.story.ledger.reports["sequence"], sequence))
 
     def _public_under(self, ledger: Ledger, sequence: int) -> set[bytes]:
-        """The keys that are public under this report in the newest version."""
+        """The keys that are public under this first report and what continues it in the newest version."""
         if not ledger.versions:
             return set()
         rows = live_rows(ledger.keys[self.kind], Day(ledger.versions[-1].first_day))
-        mine = rows[ledger.keys[self.kind]["report"][rows] == self._index(sequence)]
+        mine = rows[ledger.reports["root"][ledger.keys[self.kind]["report"][rows]] == self._index(sequence)]
         return set(ledger.keys[self.kind]["record"]["key_data"][mine].tolist())
 
     def _held_by_standing_reports(self) -> set[bytes]:
@@ -249,7 +297,7 @@ class Histories(RuleBasedStateMachine):
         """Whether some never-public key has waited for the longest wait, by the sums of this test."""
         ledger = self.story.ledger
         for event in self.story.events:
-            if event.content is None or event.sequence in self._once_public or not isinstance(event.body, Reported):
+            if event.content is None or event.sequence in self._once_public or not isinstance(event.body, HasKeys):
                 continue
             if kept_back(ledger)[self._index(event.sequence)]:
                 continue
@@ -273,6 +321,7 @@ class Histories(RuleBasedStateMachine):
             for name in keys.names:
                 assert keys[name].tobytes() == whole.keys[kind][name].tobytes()
         assert (whole.sequence, whole.paused) == (ours.sequence, ours.paused)
+        assert whole.continuations == ours.continuations
         assert [keys.stints for keys in whole.keys.values()] == [keys.stints for keys in ours.keys.values()]
         assert [version.set_digest for version in whole.versions] == [v.set_digest for v in ours.versions]
 

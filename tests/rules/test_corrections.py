@@ -222,3 +222,28 @@ def test_pause_and_resume(story: Story) -> None:  # R11, R12
     story.append(corrections.resume(ledger, story.by()))
     assert not ledger.paused
     assert _code(lambda: corrections.resume(ledger, story.by())) == "not_paused"
+
+
+# --- what continues a report -----------------------------------------------------------------------------------------
+
+
+def test_with_a_first_report_goes_what_continues_it_and_not_the_other_way_round() -> None:  # R8, O6
+    story = Story()
+    story.batch()
+    first = story.report("ada", [day_key("first", 2)], story.card(1, 0))
+    story.wait()
+    second = story.go_on("ada", [day_key("second", 1)])
+    for selection, names in (
+        (Selection(reports=(first,)), (first, second)),
+        (Selection(until_at=NOON), ()),
+        (Selection(until_at=Instant(NOON + 1)), (first, second)),
+        (Selection(reports=(second,)), (second,)),
+        (Selection(since_at=story.now), (second,)),
+        (Selection(target=Target(batch=1)), (first, second)),
+    ):
+        if not names:
+            with pytest.raises(Refused):
+                corrections.rollback(story.ledger, selection, story.by())
+            continue
+        body = corrections.rollback(story.ledger, selection, story.by()).body
+        assert isinstance(body, RolledBack) and body.reports == names

@@ -176,3 +176,15 @@ def test_a_dry_run_is_the_act(story: Story, act: str, number: int) -> None:
 
 def _turned(story: Story, names: list[str], before: list[Verdict], was: Verdict, now: Verdict) -> int:
     return sum(told is was and story.track(name) is now for name, told in zip(names, before, strict=True))
+
+
+def test_a_report_and_what_continues_it_are_one() -> None:
+    story = Story(AT_ONCE)
+    story.batch()
+    first = story.report("ada", [day_key("p", 2)], story.card(1, 0))
+    second = story.go_on("ada", [day_key("q", 1)])
+    _publish(story)
+    whole = _effect(story, corrections.rollback(story.ledger, Selection(reports=(first,)), story.by()))
+    assert (whole.reports, whole.public_reports, whole.reports_cut_off, whole.keys_leaving) == (1, 1, 1, 2)
+    part = _effect(story, corrections.rollback(story.ledger, Selection(reports=(second,)), story.by()))
+    assert (part.reports, part.public_reports, part.reports_cut_off, part.keys_leaving) == (1, 1, 1, 1)

@@ -1,21 +1,24 @@
 """Calling: one post to the server, counted in the phone's schedule first, and what its answer means for the phone."""
 
 import secrets
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from tocsin.cli.fetch import post
-from tocsin.cli.phone import Phone, Stage
+from tocsin.cli.phone import Link, Phone, Stage
 from tocsin.cli.terminal import Terminal
-from tocsin.client.calls import REPEAT_REPORT, WITHDRAWAL_DONE, PendingReport
+from tocsin.client.calls import REPEAT_REPORT, WITHDRAWAL_DONE, PendingContinuation, PendingReport
 from tocsin.client.schedule import Errand, Schedule, body_of, go_on, next_errand
 from tocsin.client.trust import Trust
 from tocsin.formats.wire import decode_answer
 from tocsin.model.calls import Answer, KeyVerdict, Verdict
 from tocsin.model.errors import Invalid, TocsinError, Unavailable
 from tocsin.model.times import day_of
+
+Kept = TypeVar("Kept")
 
 _SENTENCES: Final = {
     Verdict.TAKEN: "The report is taken, and will stay. It can be taken back by `tocsin client withdraw`.",
@@ -90,8 +93,8 @@ def take_turn(folder: Phone, pinned: Trust, terminal: Terminal) -> Turn:
     schedule, now = schedule_of(folder, terminal), terminal.clock.now()
     if schedule.due_at > now:
         return Turn(None, None, schedule.due_at)
-    errand, kept = _next_errand(folder, schedule, now, terminal)
-    answer = call(folder, pinned, body_of(errand, kept), terminal)
+    errand, kept, more = _next_errand(folder, schedule, now, terminal)
+    answer = call(folder, pinned, body_of(errand, kept, more), terminal)
     settle(folder, errand, answer)
     schedule = schedule_of(folder, terminal)
     if errand is Errand.TRACK:
@@ -108,20 +111,27 @@ _STAGE_ERRANDS: Final = {
 
 def _next_errand(
     folder: Phone, schedule: Schedule, now: int, terminal: Terminal
-) -> tuple[Errand, PendingReport | None]:
-    """What the call that is due is for. A report that can't be read is named, and must not stop the call."""
-    try:
-        known = folder.report()
-    except TocsinError as error:
-        terminal.warn(str(error))
-        known = None
+) -> tuple[Errand, PendingReport | None, PendingContinuation | None]:
+    """What the call that is due is for. A file that can't be read is named, and must not stop the call."""
+    known = _readable(folder.report, terminal)
     if known is None:
-        return Errand.DECOY, None
+        return Errand.DECOY, None, None
     stage, kept = known
     wanted = {_STAGE_ERRANDS[stage]}
+    more = _readable(lambda: folder.continuation(Link.PENDING), terminal) if stage is Stage.TAKEN else None
+    if more is not None:
+        wanted.add(Errand.CONTINUE)
     if schedule.tracked_day == day_of(now):
         wanted.discard(Errand.TRACK)
-    return next_errand(wanted), kept
+    return next_errand(wanted), kept, more
+
+
+def _readable(read: Callable[[], Kept | None], terminal: Terminal) -> Kept | None:
+    try:
+        return read()
+    except TocsinError as error:
+        terminal.warn(str(error))
+        return None
 
 
 def answer_to(pinned: Trust, body: bytes) -> Answer:
@@ -143,6 +153,10 @@ def settle(folder: Phone, errand: Errand, answer: Answer) -> None:
         folder.move_report(Stage.PENDING, Stage.TAKEN)
     elif errand is Errand.REPEAT and answer.verdict not in REPEAT_REPORT:
         folder.drop_report(Stage.PENDING)
+    if errand is Errand.CONTINUE and answer.verdict is Verdict.TAKEN:
+        folder.take_continuation()
+    elif errand is Errand.CONTINUE and answer.verdict not in REPEAT_REPORT:
+        folder.drop_continuation()
 
 
 def tell(terminal: Terminal, errand: Errand, answer: Answer) -> None:

@@ -12,10 +12,17 @@ from tocsin.cli.acting import Json
 from tocsin.cli.calling import Turn, answer_to, call, chance, schedule_of, settle, take_turn, tell
 from tocsin.cli.fetch import fetcher
 from tocsin.cli.handed import read_keys, read_sightings, read_trust
-from tocsin.cli.phone import Phone, Stage
+from tocsin.cli.phone import Link, Phone, Stage
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted
-from tocsin.client.calls import WITHDRAWAL_DONE, PendingReport, decoy_call, make_report
+from tocsin.client.calls import (
+    WITHDRAWAL_DONE,
+    PendingContinuation,
+    PendingReport,
+    continue_call,
+    decoy_call,
+    make_report,
+)
 from tocsin.client.match import Dp3tSightings, Match, Sightings, match_dp3t
 from tocsin.client.match import match as matches_of
 from tocsin.client.schedule import Errand, body_of
@@ -86,6 +93,53 @@ def report(
     answer = call(folder, pinned, pending.body, terminal)
     settle(folder, Errand.REPEAT, answer)
     _tell(terminal, Errand.REPEAT, answer, json=json)
+    return 0 if answer.verdict is Verdict.TAKEN else 1
+
+
+@app.command(name="continue")
+def continue_(
+    *,
+    phone: KnownPhone,
+    trust: TrustFile,
+    code: str | None = None,
+    keys: Path | None = None,
+    when_due: WhenDue = False,
+    json: Json = False,
+    terminal: InTerminal,
+) -> int:
+    """Add later days' keys to this phone's report, or a code that says more of it; or repeat that.
+
+    A second code makes a likely report confirmed; one for a negative test takes it back for good.
+    Like a report, it is stored before it is sent: if this is interrupted, run it again.
+
+    Example: tocsin client continue --phone ./phone --trust trust.json --keys keys.json
+
+    Parameters
+    ----------
+    code
+        A further code, as it stands on the card.
+    keys
+        A JSON list of keys, as for tocsin client report; only those that were not sent before.
+    """
+    pinned = read_trust(trust)
+    folder = Phone(phone)
+    stage, kept = folder.require_report()
+    if stage is not Stage.TAKEN:
+        raise Refused("not_taken", "This phone's report is not taken, or is to be taken back: it can't be continued.")
+    more = folder.continuation(Link.PENDING)
+    if more is None:
+        if keys is None and code is None:
+            raise Refused("nothing_to_add", "Say what is to be added: --keys, --code, or both.")
+        added = [] if keys is None else read_keys(keys)
+        more = _new_continuation(folder.continuation_secret(kept), code, added)
+        folder.keep_continuation(more)
+    else:
+        terminal.warn("what was added before was not answered: that is sent again, as it was")
+    if when_due:
+        return _leave_it_to_its_turn(terminal, folder, json=json)
+    answer = call(folder, pinned, body_of(Errand.CONTINUE, kept, more), terminal)
+    settle(folder, Errand.CONTINUE, answer)
+    _tell(terminal, Errand.CONTINUE, answer, json=json)
     return 0 if answer.verdict is Verdict.TAKEN else 1
 
 
@@ -269,6 +323,19 @@ def _new_report(code: str | None, sent: list[SentKey], keys_file: Path | None) -
     except Invalid as invalid:
         named = "this code" if keys_file is None else f"this code and {keys_file}"
         raise Invalid(f"No report can be made of {named}: {invalid}.") from None
+
+
+def _new_continuation(secret: bytes, code: str | None, added: list[SentKey]) -> PendingContinuation:
+    try:
+        return continue_call(
+            added,
+            code=code,
+            onset_day=None,
+            continuation_secret=secret,
+            next_continuation_secret=secrets.token_bytes(SECRET_BYTES),
+        )
+    except Invalid as invalid:
+        raise Invalid(f"The report can't be continued with what was given: {invalid}.") from None
 
 
 def _random_keys(terminal: Terminal, days: int, kind: Kind) -> list[SentKey]:

@@ -6,7 +6,14 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from tocsin.client.calls import PendingReport, decode_pending, encode_pending
+from tocsin.client.calls import (
+    PendingContinuation,
+    PendingReport,
+    decode_continuation,
+    decode_pending,
+    encode_continuation,
+    encode_pending,
+)
 from tocsin.client.schedule import Schedule, decode_schedule, encode_schedule
 from tocsin.client.state import SyncState, decode_state, encode_state
 from tocsin.model.errors import Invalid, Refused, Unavailable
@@ -22,6 +29,14 @@ class Stage(Enum):
     """To be taken back, never to be posted again."""
 
 
+class Link(Enum):
+    """How far more of a report has come; the value is the name of its file."""
+
+    PENDING = "continuation.pending"
+    TAKEN = "continuation.taken"
+    """The last one that was taken: the report goes on with its secret."""
+
+
 _STATE: Final = "state"
 _SCHEDULE: Final = "schedule"
 _WAYS_OUT: Final = {
@@ -34,6 +49,10 @@ _WAYS_OUT: Final = {
     " back; remove it to report anew.",
     Stage.WITHDRAWING.value: "Put a copy in its place. Without one the report may still stand, and only the health"
     " service can take it back; remove it to report anew.",
+    Link.PENDING.value: "Put a copy in its place, or remove it and continue anew. If it was taken, the report can't be"
+    " continued any more; it stands, and can be withdrawn.",
+    Link.TAKEN.value: "Put a copy in its place. Without one the report can't be continued any more; it stands, and can"
+    " be withdrawn: remove it for that.",
 }
 """For each file what to do if it is damaged, and what is lost by it."""
 
@@ -107,17 +126,49 @@ class Phone:
 
     def move_report(self, before: Stage, after: Stage) -> None:
         """The report has come further."""
-        try:
-            os.replace(self._folder / before.value, self._folder / after.value)
-        except OSError as error:
-            raise self._unwritable(after.value, error) from None
+        self._rename(before.value, after.value)
 
     def drop_report(self, stage: Stage) -> None:
-        """The report and its secrets are of no more use."""
+        """The report and its secrets are of no more use. What continues it goes first: it must never meet another."""
+        for name in (Link.PENDING.value, Link.TAKEN.value, stage.value):
+            self._remove(name)
+
+    def continuation(self, link: Link) -> PendingContinuation | None:
+        """More of the report that has come so far, None if there is none. Raises `Invalid` if it is damaged."""
+        data = self._read(link.value)
         try:
-            (self._folder / stage.value).unlink()
+            return None if data is None else decode_continuation(data)
+        except Invalid:
+            raise self._damaged(link.value) from None
+
+    def continuation_secret(self, report: PendingReport) -> bytes:
+        """The secret with which `report` goes on from here."""
+        last = self.continuation(Link.TAKEN)
+        return report.continuation_secret if last is None else last.continuation_secret
+
+    def keep_continuation(self, more: PendingContinuation) -> None:
+        """Stores more of the report before it is posted for the first time."""
+        self._write(Link.PENDING.value, encode_continuation(more))
+
+    def take_continuation(self) -> None:
+        """What was pending is taken: from now on the report goes on with its secret, in one step."""
+        self._rename(Link.PENDING.value, Link.TAKEN.value)
+
+    def drop_continuation(self) -> None:
+        """What was pending will not be taken; the report goes on as before."""
+        self._remove(Link.PENDING.value)
+
+    def _rename(self, before: str, after: str) -> None:
+        try:
+            os.replace(self._folder / before, self._folder / after)
         except OSError as error:
-            raise self._unwritable(stage.value, error) from None
+            raise self._unwritable(after, error) from None
+
+    def _remove(self, name: str) -> None:
+        try:
+            (self._folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._unwritable(name, error) from None
 
     def _read(self, name: str) -> bytes | None:
         path = self._folder / name

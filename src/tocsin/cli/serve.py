@@ -157,7 +157,7 @@ def _publisher_loop(
     deployment: Deployment, follower: Follower, log: Log, troubles: "_Troubles", watch: Watch
 ) -> PublisherLoop:
     def told(out: Out) -> None:
-        reports = publisher.ledger.reports.count
+        reports = len(publisher.ledger.report_by_id)
         log.say(
             "version_out",
             f"{version_line(out)}; {counted(reports, 'report')} so far",

@@ -13,6 +13,7 @@ from msgspec import Struct
 from tocsin.formats.wire import REQUEST_BYTES, decode_call, encode_call
 from tocsin.model.calls import (
     SECRET_BYTES,
+    ContinueCall,
     ContinueId,
     DecoyCall,
     ReportCall,
@@ -57,10 +58,11 @@ def make_report(
     *,
     code: str | None,
     onset_day: int | None,
+    test_day: int | None = None,
     withdrawal_secret: bytes,
     continuation_secret: bytes,
 ) -> PendingReport:
-    """A report of `keys`, ready to post; `code` as typed, `onset_day` in UTC days.
+    """A report of `keys`, ready to post; `code` as typed, `onset_day` and `test_day` in UTC days.
 
     Raises `Invalid` if it does not fit (30 keys do) or if a secret is not 32 bytes.
 
@@ -69,8 +71,58 @@ def make_report(
     >>> len(make_report(keys, code=None, onset_day=None, **secrets).body)
     4096
     """
-    call = ReportCall(tracking_id(withdrawal_secret), continue_id(continuation_secret), tuple(keys), code, onset_day)
+    ids = tracking_id(withdrawal_secret), continue_id(continuation_secret)
+    call = ReportCall(*ids, tuple(keys), code, onset_day, test_day)
     return PendingReport(withdrawal_secret, continuation_secret, encode_call(call))
+
+
+class PendingContinuation(Struct, frozen=True):
+    """More of a report that was taken. Kept until it is answered, and then, if it is taken, until it is followed.
+
+    `body`: the 4,096 bytes to post, under the secret of the report as it stands; `continuation_secret`: the next one,
+    with which the report goes on once this is taken.
+    """
+
+    continuation_secret: bytes
+    body: bytes
+
+
+def continue_call(
+    keys: Iterable[SentKey],
+    *,
+    code: str | None,
+    onset_day: int | None,
+    test_day: int | None = None,
+    continuation_secret: bytes,
+    next_continuation_secret: bytes,
+) -> PendingContinuation:
+    """More keys of a report, or a code that says more of it, ready to post; arguments as those of `make_report`.
+
+    `continuation_secret` is the one that was drawn last, `next_continuation_secret` is drawn anew.
+
+    >>> secrets = {"continuation_secret": b"c" * 32, "next_continuation_secret": b"C" * 32}
+    >>> len(continue_call([], code="C123-4567-89AB-CDEF-GH94", onset_day=None, **secrets).body)
+    4096
+    """
+    following = continue_id(next_continuation_secret)
+    call = ContinueCall(_secret(continuation_secret), following, tuple(keys), code, onset_day, test_day)
+    return PendingContinuation(next_continuation_secret, encode_call(call))
+
+
+def encode_continuation(pending: PendingContinuation) -> bytes:
+    """`pending` as an app stores it: the next secret, then the body; 4,128 bytes."""
+    return pending.continuation_secret + pending.body
+
+
+def decode_continuation(data: bytes) -> PendingContinuation:
+    """What `encode_continuation` stored. Raises `Invalid` unless its body leads to its own next secret."""
+    if len(data) != SECRET_BYTES + REQUEST_BYTES:
+        raise Invalid("not a stored continuation")
+    pending = PendingContinuation(data[:SECRET_BYTES], data[SECRET_BYTES:])
+    call = decode_call(pending.body)
+    if not isinstance(call, ContinueCall) or call.continue_id != continue_id(pending.continuation_secret):
+        raise Invalid("the stored continuation and its secret do not belong together")
+    return pending
 
 
 def track_call(withdrawal_secret: bytes) -> bytes:

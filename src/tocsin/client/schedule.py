@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from tocsin.client.calls import PendingReport, decoy_call, track_call, withdraw_call
+from tocsin.client.calls import PendingContinuation, PendingReport, decoy_call, track_call, withdraw_call
 from tocsin.model.errors import Invalid
 from tocsin.model.times import DAY_SECONDS, Instant
 
@@ -45,6 +45,8 @@ class Errand(IntEnum):
     """Consent is gone: nothing goes before that."""
     REPEAT = 2
     """A report that has no last word: not answered, or *provisional*, or *over_allowance*."""
+    CONTINUE = 3
+    """More of a report that was taken, and that has no last word."""
     TRACK = 4
     """A report that was taken: does it stand? Once a day, so that the server sees its ID no more often than of use."""
     DECOY = 5
@@ -90,8 +92,8 @@ def next_errand(wanted: Iterable[Errand]) -> Errand:
     return min(wanted, default=Errand.DECOY)
 
 
-def body_of(errand: Errand, report: PendingReport | None) -> bytes:
-    """The 4,096 bytes to post. Raises `Invalid` if the errand is about a report and there is none."""
+def body_of(errand: Errand, report: PendingReport | None, more: PendingContinuation | None = None) -> bytes:
+    """The 4,096 bytes to post. Raises `Invalid` if the errand is about a report, or more of it, and there is none."""
     if errand is Errand.DECOY:
         return decoy_call()
     if report is None:
@@ -103,6 +105,9 @@ def body_of(errand: Errand, report: PendingReport | None) -> bytes:
             return report.body
         case Errand.TRACK:
             return track_call(report.withdrawal_secret)
+        case Errand.CONTINUE if more is not None:
+            return more.body
+    raise Invalid("there is nothing to continue the report with")
 
 
 def encode_schedule(schedule: Schedule) -> bytes:

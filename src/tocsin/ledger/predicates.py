@@ -154,6 +154,12 @@ def reports_under(ledger: Ledger, target: Target) -> NDArray[np.bool_]:
     return of_target
 
 
+def first_reports(ledger: Ledger) -> NDArray[np.bool_]:
+    """Whether each is a person's first report: what continues one is of no further person."""
+    first: NDArray[np.bool_] = ledger.reports["root"] == np.arange(ledger.reports.count)
+    return first
+
+
 def standing_reports(ledger: Ledger) -> NDArray[np.bool_]:
     """Whether each report stands: not withdrawn, not erased, no objection against it."""
     reports = ledger.reports

@@ -55,9 +55,13 @@ def _check_target(ledger: Ledger, target: Target) -> None:
 
 
 def rollback(ledger: Ledger, selection: Selection, by: Attribution) -> Draft:
-    """An objection to exactly the reports that `selection` means now, ascending, or `Refused`."""
+    """An objection to exactly the reports that `selection` means now, ascending, or `Refused`.
+
+    With a first report goes all that continues it; what continues it may be meant alone.
+    """
     reports = ledger.reports
-    chosen = _selected(ledger, selection) & ~reports["withdrawn"] & ~reports["erased"]
+    selected = _selected(ledger, selection)
+    chosen = (selected | selected[reports["root"]]) & ~reports["withdrawn"] & ~reports["erased"]
     sequences = tuple(reports["sequence"][chosen].tolist())
     if not sequences:  # R8
         raise Refused("nothing_selected", "No report is left that this could take back.")

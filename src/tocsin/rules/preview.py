@@ -12,7 +12,7 @@ from msgspec import Struct
 from tocsin.ledger.fold import fold
 from tocsin.ledger.key_table import KeyTable
 from tocsin.ledger.predicates import standing_reports
-from tocsin.ledger.queries import Rows, first_day, live_rows, waiting, wanted_rows
+from tocsin.ledger.queries import Rows, count_people, first_day, live_rows, waiting, wanted_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.events import Draft, Event
 from tocsin.model.policy import Policy
@@ -24,8 +24,9 @@ _NO_DIGEST: Final = bytes(32)
 class Effect(Struct, frozen=True):
     """What a draft would do to reports and keys, by the next version at the latest.
 
-    `reports` gain or lose an objection; `public_reports` of them have keys in the public set now. `reports_cut_off`
-    stood and would no more; `reports_restored` the other way round. `keys_leaving` public keys would lose the report
+    A report and what continues it are one. `reports` gain or lose an objection; `public_reports` of them have keys in
+    the public set now. `reports_cut_off` stood and would no more; `reports_restored` the other way round.
+    `keys_leaving` public keys would lose the report
     under which they are published; for `keys_passing` of those another report that carries the key takes over, once
     it is due. `keys_returning` keys stand under no report now and would again. `keys_kept_back` were never public and
     would wait for the end of a quarantine; `keys_let_go` wait for one now and would no more.
@@ -53,12 +54,12 @@ def effect(ledger: Ledger, draft: Draft, policy: Policy, now: Instant) -> Effect
     touched = ledger.reports["objections"] != after.reports["objections"]
     stood, stand = standing_reports(ledger), standing_reports(after)
     moved = [_moved(ledger, after, keys, now, oldest) for keys in ledger.keys.values()]
-    public_reports = np.unique(np.concatenate([moves.public_reports for moves in moved]))
+    public_reports = np.isin(np.arange(len(touched)), np.concatenate([moves.public_reports for moves in moved]))
     return Effect(
-        reports=int(touched.sum()),
-        public_reports=int(touched[public_reports].sum()),
-        reports_cut_off=int((stood & ~stand).sum()),
-        reports_restored=int((~stood & stand).sum()),
+        reports=count_people(ledger, touched),
+        public_reports=count_people(ledger, touched & public_reports),
+        reports_cut_off=count_people(ledger, stood & ~stand),
+        reports_restored=count_people(ledger, ~stood & stand),
         keys_leaving=sum(moves.leaving for moves in moved),
         keys_passing=sum(moves.passing for moves in moved),
         keys_returning=sum(moves.returning for moves in moved),

@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from tocsin.ledger.predicates import kept_back, standing_reports
+from tocsin.ledger.predicates import first_reports, kept_back, standing_reports
 from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Refused
 from tocsin.model.events import Draft, Quarantined, QuarantineLifted, Target
@@ -44,8 +44,7 @@ def surges(ledger: Ledger, policy: Policy, now: Instant) -> tuple[Surge, ...]:
         return ()
     reports = ledger.reports
     since = floor_quarter(now) - policy.surge_window_seconds
-    first = reports["root"] == np.arange(reports.count)  # what continues a report is no further person
-    counted = first & standing_reports(ledger) & ~kept_back(ledger)
+    counted = first_reports(ledger) & standing_reports(ledger) & ~kept_back(ledger)
     counted &= reports["received_at"] > since - WEEK_SECONDS
     recent = counted & (reports["received_at"] > since)
     usual = counted & ~recent

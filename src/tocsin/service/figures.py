@@ -5,7 +5,14 @@ from collections import Counter
 import numpy as np
 from msgspec import Struct
 
-from tocsin.ledger.predicates import BatchState, batch_state, is_suspended, reports_under, standing_reports
+from tocsin.ledger.predicates import (
+    BatchState,
+    batch_state,
+    first_reports,
+    is_suspended,
+    reports_under,
+    standing_reports,
+)
 from tocsin.ledger.queries import count_people, first_day, secrets_needed_until, waiting_by_kind
 from tocsin.ledger.state import Ledger
 from tocsin.model.code_reading import CodeKind
@@ -113,13 +120,14 @@ def batches_of(ledger: Ledger, now: Instant) -> Batches:
 
 
 def reports_of(ledger: Ledger) -> Reports:
-    """All reports by what became of them."""
+    """All reports by what became of them; what continues a report is no further one, and the first one tells."""
     reports = ledger.reports
+    first = first_reports(ledger)
     return Reports(
-        total=reports.count,
-        standing=int(standing_reports(ledger).sum()),
-        withdrawn=int(reports["withdrawn"].sum()),
-        cut_off=int((reports["objections"] > 0).sum()),
+        total=len(ledger.report_by_id),
+        standing=int((first & standing_reports(ledger)).sum()),
+        withdrawn=int((first & reports["withdrawn"]).sum()),
+        cut_off=int((first & (reports["objections"] > 0)).sum()),
         last_recorded_at=int(reports["recorded_at"][-1]) if reports.count else None,
     )
 
@@ -127,7 +135,7 @@ def reports_of(ledger: Ledger) -> Reports:
 def reports_by_provider(ledger: Ledger, day: Day) -> dict[int, int]:
     """The reports recorded on this UTC day with a code of each provider, withdrawn and cut off ones too."""
     reports = ledger.reports
-    on_day = reports["recorded_at"] // DAY_SECONDS == day
+    on_day = first_reports(ledger) & (reports["recorded_at"] // DAY_SECONDS == day)
     counts = Counter(reports["provider"][on_day].tolist())
     return {provider: counts[provider] for provider in ledger.providers}
 

@@ -97,7 +97,7 @@ def _pending_seeds() -> Iterator[bytes]:
         [SentKey(bytes(16), 2_650_320, 144)],
         {"withdrawal_secret": b"w" * 32, "continuation_secret": b"c" * 32},
     )
-    yield encode_pending(make_report(keys, code=None, onset_day=None, **secrets))
+    yield encode_pending(make_report(keys, code=None, onset_day=None, test_day=None, **secrets))
 
 
 _NAMES = tuple(

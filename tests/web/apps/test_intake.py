@@ -34,7 +34,7 @@ def other_keys(name: str, code: str | None, *sent: tuple[int, int]) -> bytes:
     """A report of keys with these starts and periods."""
     keys = [SentKey(drawn(f"{name}{start}", 16), start, period) for start, period in sent]
     secrets = {"withdrawal_secret": drawn(f"{name} w"), "continuation_secret": drawn(f"{name} c")}
-    return make_report(keys, code=code, onset_day=None, **secrets).body
+    return make_report(keys, code=code, onset_day=None, test_day=None, **secrets).body
 
 
 def every_kind_of_call(site: Site) -> list[tuple[bytes, Verdict]]:
