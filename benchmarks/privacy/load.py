@@ -109,6 +109,7 @@ class Load:
         self._idle: list[_Line] = []
         self._resting: collections.deque[float] = collections.deque()  # until when, of those that were told 503
         self._open = 0
+        self._sources = 0
         self._begun = 0
         self._done = 0
 
@@ -194,7 +195,10 @@ class Load:
         ).encode() + body.ljust(REQUEST_BYTES)
 
     def _new_source(self) -> str:
-        return f"11.{self._chance.randint(100, 255)}.{self._chance.randint(100, 255)}.{self._chance.randint(100, 255)}"
+        """An address that no call came from before: a wrong guess must not use up somebody else's allowance."""
+        self._sources += 1
+        high, low = divmod(self._sources, 156)
+        return f"11.{100 + high // 156}.{100 + high % 156}.{100 + low}"
 
     def _use_up_allowances(self) -> None:
         """Has the kinds whose addresses are to be over their allowance call until each of these is."""
