@@ -151,7 +151,7 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
             [b"\x07" + hashed("claim-continue", NEXT_CONTINUE_ID), b"\x09" + CONTINUATION],
         ),
         ("quarantined", {"target": whole_batch, **ACT}, None, [request_claim(13)]),
-        ("quarantine_lifted", {"quarantine": 16, **ACT}, None, [request_claim(14)]),
+        ("quarantine_lifted", {"quarantine": 18, **ACT}, None, [request_claim(14)]),
     ]
 
 
