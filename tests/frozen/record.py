@@ -1,4 +1,4 @@
-"""Records what this version's server says and publishes, for `client_0_2.py`: once, and never again for one version.
+"""Records what this version's server says and publishes, for `client_0_3.py`: once, and never again for one version.
 
 ``python -m tests.frozen.record FILE`` writes a new file and refuses an old one.
 """

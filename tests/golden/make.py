@@ -14,14 +14,19 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from tests.sites import PROMPT, FixedClock, Site, by, drawn
+from tests.sites import PROMPT, FixedClock, Site, by, cards_of, drawn, report
+from tocsin.client.calls import continue_call, make_report
 from tocsin.formats.gaen.reader import read_zip
 from tocsin.journal.encoding import StoredEvent
-from tocsin.model.events import Target
+from tocsin.model.calls import SentKey, Verdict
+from tocsin.model.events import BatchIssued, Target
+from tocsin.model.keys import ReportType, dp3t_chain
+from tocsin.model.times import INTERVALS_PER_DAY, day_of
 from tocsin.rules import corrections, suspension
 from tocsin.rules.attribution import attribution
 from tocsin.rules.corrections import Selection
-from tocsin.rules.issuance import BatchRequest, issue_batch
+from tocsin.rules.issuance import BatchRequest, activate_batch, issue_batch
+from tocsin.rules.quarantine import lift, quarantine
 
 FOLDER = Path(__file__).parent
 
@@ -87,16 +92,59 @@ def tell(site: Site) -> None:
     clock.wait(900)
     publisher.publish()
     performer.act(lambda ledger, now: corrections.resume(ledger, by("resume")))
+    tell_of_later_days(site)
     for hours in (1, 4, 24):
         clock.wait(hours * 3600)
         publisher.publish()
+
+
+def tell_of_later_days(site: Site) -> None:
+    """A phone code, a likely report that is continued with a confirming card, a quarantine, DP-3T keys."""
+    clock, performer = site.clock, site.performer
+    likely = BatchRequest(provider=1, count=5, issuing_period=1, report_type=ReportType.LIKELY)
+    batch = performer.act(lambda ledger, now: issue_batch(ledger, likely, PROMPT, now, by("likely"))).body
+    assert isinstance(batch, BatchIssued)
+    performer.act(lambda ledger, now: activate_batch(ledger, batch.batch, now, by("activate likely")))
+    [phone_code] = site.phone_codes("hotline")
+    taken(site, report("phone 10", phone_code, 3, clock.now()).body)
+    taken(site, report("phone 11", cards_of(site.deployment, batch.batch, 1)[0], 3, clock.now()).body)
+    chain = dp3t_chain(drawn("phone 12"), 3)
+    first = day_of(clock.now()) - 3
+    keys = [SentKey(key, (first + day) * INTERVALS_PER_DAY, INTERVALS_PER_DAY) for day, key in enumerate(chain)]
+    pending = make_report(
+        keys,
+        code=site.cards[12],
+        onset_day=None,
+        withdrawal_secret=drawn("phone 12 w"),
+        continuation_secret=drawn("phone 12 c"),
+    )
+    taken(site, pending.body)
+    kept = performer.act(lambda ledger, now: quarantine(ledger, Target(batch=1), by("keep back")))
+    clock.wait(900)
+    site.deployment.publisher().publish()
+    performer.act(lambda ledger, now: lift(ledger, kept.sequence, by("lift")))
+    clock.wait(24 * 3600)
+    later = [SentKey(drawn("phone 11 0", 16), (day_of(clock.now()) - 1) * INTERVALS_PER_DAY, INTERVALS_PER_DAY)]
+    more = continue_call(
+        later,
+        code=site.cards[13],
+        onset_day=None,
+        continuation_secret=drawn("phone 11 c"),
+        next_continuation_secret=drawn("phone 11 c 2"),
+    )
+    taken(site, more.body)
+
+
+def taken(site: Site, body: bytes) -> None:
+    """A call that is answered so."""
+    assert site.answer(body).verdict is Verdict.TAKEN
 
 
 def main(version: str) -> None:
     folder = FOLDER / version
     folder.mkdir()
     with tempfile.TemporaryDirectory() as scratch:
-        site = Site(Path(scratch) / "site", FixedClock(), cards=20)
+        site = Site(Path(scratch) / "site", FixedClock(), replace(PROMPT, dp3t_keys=True), cards=20)
         tell(site)
         deployment = site.deployment
         lines = [as_line(event) for event in deployment.journal.read(0)]

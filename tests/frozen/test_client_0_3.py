@@ -1,4 +1,4 @@
-"""The client of 0.2, as it was written: it goes on working, against today's server and what 0.2's server said (E5)."""
+"""The client of 0.2, as it was written: it goes on working, against today's server and what 0.3's server said (E5)."""
 
 import base64
 import hashlib
@@ -18,13 +18,13 @@ from tocsin.web.server import running_server
 _HERE: Final = Path(__file__).parent
 _VECTORS: Final = _HERE.parent / "vectors"
 _PINNED: Final = {
-    "client_0_2.py": "eaff7aa700a4f59126a5d83e5f0dec4bc133e7596ab9fa64876a831487927c98",
-    "recorded_0_2.json": "9af7a66728d17ffe82fabca5667701806028990e6b7be54c7df080043c3a6340",
+    "client_0_3.py": "6a01ac7999dbf1784d6181a6c705c56488568f21cc2aa05df9b85041eb44d0d0",
+    "recorded_0_3.json": "9af7a66728d17ffe82fabca5667701806028990e6b7be54c7df080043c3a6340",
 }
 
 
 def _client() -> Any:
-    spec = importlib.util.spec_from_file_location("client_0_2", _HERE / "client_0_2.py")
+    spec = importlib.util.spec_from_file_location("client_0_3", _HERE / "client_0_3.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -32,7 +32,7 @@ def _client() -> Any:
 
 
 client: Final = _client()
-RECORDED: Final[dict[str, Any]] = json.loads((_HERE / "recorded_0_2.json").read_text(encoding="ascii"))
+RECORDED: Final[dict[str, Any]] = json.loads((_HERE / "recorded_0_3.json").read_text(encoding="ascii"))
 
 
 @pytest.mark.parametrize("name", _PINNED)

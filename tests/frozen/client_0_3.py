@@ -2,7 +2,7 @@
 """A whole client of tocsin 0.2 in one file: Python's standard library, and `cryptography` for Ed25519 and AES.
 
 Written from the pages in docs/ alone; it imports nothing of tocsin. It is frozen: later versions are held against it as
-it is. Usage: client_0_2.py FOLDER BASE_URL ACT [WORD]
+it is. Usage: client_0_3.py FOLDER BASE_URL ACT [WORD]
 
     report CODE     report a random key of yesterday; stored before it is sent, repeated as it is stored
     track           what became of the report
