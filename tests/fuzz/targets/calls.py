@@ -6,7 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.fuzz.target import Target, text_of, vector_texts
-from tocsin.client.calls import decode_pending, decoy_call, encode_pending, make_report, track_call, withdraw_call
+from tocsin.client.calls import (
+    continue_call,
+    decode_continuation,
+    decode_pending,
+    decoy_call,
+    encode_continuation,
+    encode_pending,
+    make_report,
+    track_call,
+    withdraw_call,
+)
 from tocsin.client.schedule import decode_schedule, encode_schedule, go_on
 from tocsin.formats.wire import (
     ANSWER_BYTES,
@@ -90,6 +100,17 @@ def _read_schedule(data: bytes) -> None:
     assert decode_schedule(encode_schedule(later)) == later
 
 
+def _read_continuation(data: bytes) -> None:
+    assert encode_continuation(decode_continuation(data)) == data
+
+
+def _continuation_seeds() -> Iterator[bytes]:
+    yield bytes(32) + decoy_call()
+    keys = [SentKey(bytes(16), 2_650_320, 144)]
+    secrets = {"continuation_secret": b"c" * 32, "next_continuation_secret": b"C" * 32}
+    yield encode_continuation(continue_call(keys, code=None, onset_day=None, test_day=None, **secrets))
+
+
 def _pending_seeds() -> Iterator[bytes]:
     for body in (track_call(bytes(32)), withdraw_call(bytes(32)), decoy_call()):
         yield bytes(64) + body
@@ -152,6 +173,14 @@ TARGETS = (
         _pending_seeds,
         words=_NAMES,
         most_bytes=64 + REQUEST_BYTES,
+    ),
+    Target(
+        "continuation",
+        ("tocsin.client.calls.decode_continuation",),
+        _read_continuation,
+        _continuation_seeds,
+        words=_NAMES,
+        most_bytes=32 + REQUEST_BYTES,
     ),
     Target(
         "schedule",
