@@ -12,7 +12,7 @@ from tocsin.ledger.state import Ledger
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Refused
 from tocsin.model.events import Draft, Target
-from tocsin.model.keys import KeyKind
+from tocsin.model.keys import KeyKind, ReportType
 from tocsin.model.policy import Policy
 from tocsin.publication.plan import plan
 from tocsin.rules import corrections, issuance, suspension
@@ -22,8 +22,8 @@ from tocsin.rules.phone_issuance import PhoneCodesRequest, issue_phone_codes
 from tocsin.rules.preview import Effect, effect
 
 NAMES = "pqrs"
-NONE_KEPT = {"keys_kept_back": 0, "keys_let_go": 0}
-NOTHING = Effect(0, 0, 0, 0, 0, 0, 0, 0, 0)
+NOTHING_ELSE = {"keys_changing": 0, "keys_kept_back": 0, "keys_let_go": 0}
+NOTHING = Effect(0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 AT_ONCE = Policy(minimum_reports=1)
 """With hold-backs of 0 and keys of past days, the next version holds all that is wanted."""
 
@@ -58,19 +58,19 @@ def test_figures_of_a_rollback() -> None:
     batch = story.batch()
     a = story.report("a", [day_key("p", 1), day_key("q", 2)], story.card(batch, 0))
     b = story.report("b", [day_key("p", 1), day_key("r", 3)], story.card(batch, 1))
-    assert _effect(story, _rollback(story, a, b)) == Effect(2, 0, 2, 0, 0, 0, 0, 0, 0)  # nothing is public yet
+    assert _effect(story, _rollback(story, a, b)) == Effect(2, 0, 2, 0, 0, 0, 0, 0, 0, 0)  # nothing is public yet
     assert len(_publish(story)) == 3
     assert _effect(story, _rollback(story, b)) == Effect(
-        1, 1, 1, 0, keys_leaving=1, keys_passing=0, keys_returning=0, **NONE_KEPT
+        1, 1, 1, 0, keys_leaving=1, keys_passing=0, keys_returning=0, **NOTHING_ELSE
     )
     draft = _rollback(story, a)
-    assert _effect(story, draft) == Effect(1, 1, 1, 0, keys_leaving=2, keys_passing=1, keys_returning=0, **NONE_KEPT)
+    assert _effect(story, draft) == Effect(1, 1, 1, 0, keys_leaving=2, keys_passing=1, keys_returning=0, **NOTHING_ELSE)
     story.append(draft)
     assert _effect(story, _rollback(story, a)).keys_leaving == 0  # still public, but not by this act
     assert len(_publish(story)) == 2
-    assert _effect(story, _rollback(story, a)) == Effect(1, 0, 0, 0, 0, 0, 0, 0, 0)  # under an objection already
+    assert _effect(story, _rollback(story, a)) == Effect(1, 0, 0, 0, 0, 0, 0, 0, 0, 0)  # under an objection already
     back = corrections.reinstate(story.ledger, len(story.events) - 1, story.by())
-    assert _effect(story, back) == Effect(1, 0, 0, 1, keys_leaving=1, keys_passing=1, keys_returning=1, **NONE_KEPT)
+    assert _effect(story, back) == Effect(1, 0, 0, 1, keys_leaving=1, keys_passing=1, keys_returning=1, **NOTHING_ELSE)
 
 
 def test_expired_keys_do_not_count() -> None:
@@ -188,3 +188,19 @@ def test_a_report_and_what_continues_it_are_one() -> None:
     assert (whole.reports, whole.public_reports, whole.reports_cut_off, whole.keys_leaving) == (1, 1, 1, 2)
     part = _effect(story, corrections.rollback(story.ledger, Selection(reports=(second,)), story.by()))
     assert (part.reports, part.public_reports, part.reports_cut_off, part.keys_leaving) == (1, 1, 1, 1)
+
+
+def test_a_second_code_that_is_cut_off_changes_keys_that_stay() -> None:
+    story = Story(AT_ONCE)
+    story.batch(report_type=ReportType.LIKELY)
+    story.batch(story.provider())
+    story.report("ada", [day_key("p", 2), day_key("q", 3)], story.card(1, 0))
+    story.report("ben", [day_key("r", 2)], story.card(1, 1))
+    story.go_on("ada", [day_key("s", 1)], story.card(2, 0))
+    _publish(story)
+    told = _effect(story, corrections.revoke(story.ledger, Target(provider=2), NOON, story.now, story.by()))
+    assert (told.keys_leaving, told.keys_changing) == (1, 2)
+    objection = story.revoke(Target(provider=2), NOON)
+    _publish(story)
+    back = _effect(story, corrections.reinstate(story.ledger, objection, story.by()))
+    assert (back.keys_returning, back.keys_changing) == (1, 2)

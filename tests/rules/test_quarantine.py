@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from tests.builders import NOON, Story, day_key
+from tests.builders import NOON, Story, day_key, report_call
 from tests.publication.press import PROMPT, public, step
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Refused
@@ -159,8 +159,6 @@ def test_who_has_been_looked_at_is_left_in_peace_for_a_day(clinic: Clinic) -> No
 
 
 def test_reports_without_a_code_are_one_provider(clinic: Clinic) -> None:  # Q2
-    from tests.builders import report_call
-
     clinic.story.policy = replace(POLICY, self_reports=True)
     for number in range(6):
         name = f"self {number}"
@@ -172,6 +170,23 @@ def test_reports_without_a_code_are_one_provider(clinic: Clinic) -> None:  # Q2
     assert clinic.next_version() == 2
     clinic.lift(begun)
     assert clinic.next_version() == 8
+
+
+def test_who_goes_on_with_a_code_of_another_provider_counts_there(clinic: Clinic) -> None:  # Q2
+    """Else a stolen stack could bring its keys in by way of reports on trust, unseen."""
+    clinic.story.policy = replace(POLICY, self_reports=True)
+    for number in range(6):
+        name = f"self {number}"
+        clinic.story.send(report_call(name, [day_key(name)], code=None))
+        clinic.story.go_on(name, [day_key(f"{name}, more", 2)], clinic.story.card(3, number))
+    assert clinic.surges() == (Surge(SELF_REPORTS, reports=6, most=5), Surge(Target(batch=3), reports=6, most=5))
+
+
+def test_more_keys_are_of_no_further_person(clinic: Clinic) -> None:  # Q2
+    clinic.reports(5)
+    for number in range(1, 6):
+        clinic.story.go_on(f"phone {number}", [day_key(f"more {number}", 2)])
+    assert clinic.surges() == ()
 
 
 # --- what a quarantine does -------------------------------------------------------------------------------------------

@@ -233,6 +233,7 @@ def _effect_facts(changed: Effect) -> list[tuple[str, str]]:
         ("- of these that would stand again", changed.reports_restored),
         ("public keys that would leave", changed.keys_leaving),
         ("- of these that another report also carries", changed.keys_passing),
+        ("public keys that would change their report type", changed.keys_changing),
         ("keys that would be wanted in the set again", changed.keys_returning),
         ("new keys that would be kept back", changed.keys_kept_back),
         ("new keys that would be kept back no more", changed.keys_let_go),

@@ -12,7 +12,7 @@ from msgspec import Struct
 from tocsin.ledger.fold import fold
 from tocsin.ledger.key_table import KeyTable
 from tocsin.ledger.predicates import standing_reports
-from tocsin.ledger.queries import Rows, count_people, first_day, live_rows, waiting, wanted_rows
+from tocsin.ledger.queries import Rows, count_people, first_day, live_rows, present_types, waiting, wanted_rows
 from tocsin.ledger.state import Ledger
 from tocsin.model.events import Draft, Event
 from tocsin.model.policy import Policy
@@ -26,10 +26,10 @@ class Effect(Struct, frozen=True):
 
     A report and what continues it are one. `reports` gain or lose an objection; `public_reports` of them have keys in
     the public set now. `reports_cut_off` stood and would no more; `reports_restored` the other way round.
-    `keys_leaving` public keys would lose the report
-    under which they are published; for `keys_passing` of those another report that carries the key takes over, once
-    it is due. `keys_returning` keys stand under no report now and would again. `keys_kept_back` were never public and
-    would wait for the end of a quarantine; `keys_let_go` wait for one now and would no more.
+    `keys_leaving` public keys would lose the report under which they are published; for `keys_passing` of those another
+    report that carries the key takes over, once it is due. `keys_changing` would stay under theirs with another report
+    type. `keys_returning` keys stand under no report now and would again. `keys_kept_back` were never public and would
+    wait for the end of a quarantine; `keys_let_go` wait for one now and would no more.
     """
 
     reports: int
@@ -38,6 +38,7 @@ class Effect(Struct, frozen=True):
     reports_restored: int
     keys_leaving: int
     keys_passing: int
+    keys_changing: int
     keys_returning: int
     keys_kept_back: int
     keys_let_go: int
@@ -62,6 +63,7 @@ def effect(ledger: Ledger, draft: Draft, policy: Policy, now: Instant) -> Effect
         reports_restored=count_people(ledger, ~stood & stand),
         keys_leaving=sum(moves.leaving for moves in moved),
         keys_passing=sum(moves.passing for moves in moved),
+        keys_changing=sum(moves.changing for moves in moved),
         keys_returning=sum(moves.returning for moves in moved),
         keys_kept_back=sum(moves.kept_back for moves in moved),
         keys_let_go=sum(moves.let_go for moves in moved),
@@ -74,6 +76,7 @@ class _Moved(Struct, frozen=True, eq=False):
     public_reports: Rows
     leaving: int
     passing: int
+    changing: int
     returning: int
     kept_back: int
     let_go: int
@@ -85,11 +88,13 @@ def _moved(ledger: Ledger, after: Ledger, keys: KeyTable, now: Instant, oldest: 
     heads, heads_after = keys["head"][wanted], keys["head"][still_wanted]
     live = live_rows(keys, oldest)
     leaving = live[wanted[live] & ~still_wanted[live]]
+    staying = keys["report"][live[wanted[live] & still_wanted[live]]]
     kept, kept_after = waiting(ledger, keys, now, oldest).kept, waiting(after, keys, now, oldest).kept
     return _Moved(
         public_reports=np.unique(keys["report"][live]),
         leaving=len(leaving),
         passing=int(np.isin(keys["head"][leaving], heads_after).sum()),
+        changing=int((present_types(ledger)[staying] != present_types(after)[staying]).sum()),
         returning=len(np.setdiff1d(heads_after, heads)),
         kept_back=len(np.setdiff1d(kept_after, kept)),
         let_go=len(np.setdiff1d(kept, kept_after)),

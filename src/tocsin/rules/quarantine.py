@@ -44,7 +44,7 @@ def surges(ledger: Ledger, policy: Policy, now: Instant) -> tuple[Surge, ...]:
         return ()
     reports = ledger.reports
     since = floor_quarter(now) - policy.surge_window_seconds
-    counted = first_reports(ledger) & standing_reports(ledger) & ~kept_back(ledger)
+    counted = _people_of_providers(ledger) & standing_reports(ledger) & ~kept_back(ledger)
     counted &= reports["received_at"] > since - WEEK_SECONDS
     recent = counted & (reports["received_at"] > since)
     usual = counted & ~recent
@@ -56,6 +56,13 @@ def surges(ledger: Ledger, policy: Policy, now: Instant) -> tuple[Surge, ...]:
         if count > most and not _at_peace(ledger, int(provider), now):  # Q2, Q3
             found.append(Surge(_narrowest(ledger, recent, int(provider)), int(count), most))
     return tuple(found)
+
+
+def _people_of_providers(ledger: Ledger) -> NDArray[np.bool_]:
+    """First reports, and what continues one with a code of another provider: to that provider it is a first one."""
+    providers = ledger.reports["provider"]
+    elsewhere: NDArray[np.bool_] = providers != providers[ledger.reports["root"]]
+    return first_reports(ledger) | elsewhere
 
 
 def _narrowest(ledger: Ledger, recent: NDArray[np.bool_], provider: int) -> Target:
