@@ -456,6 +456,27 @@ def test_a_continuation_that_was_not_answered_is_sent_again_as_it_was(
     assert site.performer.ledger.rows_of_person(0) == [0, 1, 2]
 
 
+def test_an_unknown_report_may_still_be_on_its_way(
+    run: Run, site: Site, trust: Path, phone: Path, clock: FixedClock, monkeypatch: pytest.MonkeyPatch
+) -> None:  # N1
+    """What continues it is kept, and sent again as it was."""
+    keys = phone.parent / "more.json"
+    run(*_words("report", phone, trust, "--code", site.cards[0], "--days", "3"))
+    posted: list[bytes] = []
+
+    def unknown(url: str, body: bytes) -> bytes:
+        posted.append(body)
+        return encode_answer(Answer(Verdict.UNKNOWN))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(calling, "post", unknown)
+        told = run(*_words("continue", phone, trust, *_more_keys(keys, clock, 5), "--json"))
+    assert (told.code, told.json["verdict"]) == (1, "unknown")
+    assert (phone / "continuation.pending").read_bytes().endswith(posted[0])
+    assert run(*_words("continue", phone, trust)).code == 0
+    assert not (phone / "continuation.pending").exists()
+
+
 def test_a_continuation_in_its_turn(run: Run, site: Site, trust: Path, phone: Path, clock: FixedClock) -> None:
     keys = phone.parent / "more.json"
     run(*_words("report", phone, trust, "--code", site.cards[0], "--days", "3"))

@@ -10,7 +10,13 @@ from msgspec.structs import replace
 from tocsin.cli.fetch import post
 from tocsin.cli.phone import Link, Phone, Stage
 from tocsin.cli.terminal import Terminal
-from tocsin.client.calls import REPEAT_REPORT, WITHDRAWAL_DONE, PendingContinuation, PendingReport
+from tocsin.client.calls import (
+    REPEAT_CONTINUATION,
+    REPEAT_REPORT,
+    WITHDRAWAL_DONE,
+    PendingContinuation,
+    PendingReport,
+)
 from tocsin.client.schedule import Errand, Schedule, body_of, go_on, next_errand
 from tocsin.client.trust import Trust
 from tocsin.formats.wire import decode_answer
@@ -155,7 +161,7 @@ def settle(folder: Phone, errand: Errand, answer: Answer) -> None:
         folder.drop_report(Stage.PENDING)
     if errand is Errand.CONTINUE and answer.verdict is Verdict.TAKEN:
         folder.take_continuation()
-    elif errand is Errand.CONTINUE and answer.verdict not in REPEAT_REPORT:
+    elif errand is Errand.CONTINUE and answer.verdict not in REPEAT_CONTINUATION:
         folder.drop_continuation()
 
 

@@ -28,6 +28,8 @@ from tocsin.model.labels import labelled_hash
 
 REPEAT_REPORT: Final = frozenset({Verdict.PROVISIONAL, Verdict.OVER_ALLOWANCE})
 """Answers after which the same report is posted again later; any other answer is the last word on it."""
+REPEAT_CONTINUATION: Final = REPEAT_REPORT | {Verdict.UNKNOWN}
+"""The same of what continues a report. *Unknown* is no last word: the report may still be on its way."""
 WITHDRAWAL_DONE: Final = frozenset({Verdict.WITHDRAWN, Verdict.TOO_OLD})
 """Answers after which a withdrawal is not repeated. *Unknown* is none: the report may still be on its way."""
 
