@@ -23,7 +23,7 @@ from tocsin.ledger.key_index import KeyIndex
 from tocsin.ledger.key_table import KeyTable
 from tocsin.ledger.queries import live_rows
 from tocsin.ledger.state import Ledger
-from tocsin.model.calls import Verdict
+from tocsin.model.calls import Answer, Verdict
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Event, Reported
 from tocsin.model.keys import KeyKind
@@ -139,7 +139,7 @@ def test_a_disk_that_hangs_does_not_hold_its_callers(site: Site, monkeypatch: py
 
 def test_a_call_that_meets_a_fault_does_not_shut_out_its_neighbours(site: Site) -> None:
     class Faulty(Performer):
-        def _answer(self, group: Group, arrival: Arrival, now: Instant):  # type: ignore[no-untyped-def]
+        def _answer(self, group: Group, arrival: Arrival, now: Instant) -> Answer:
             if arrival.body == b"poison":
                 raise ZeroDivisionError
             return super()._answer(group, arrival, now)
