@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.builders import Story, day_key
 from tests.sites import MORNING, FixedClock, Site
 from tocsin.client.calls import decoy_call
 from tocsin.ledger.state import Ledger
@@ -20,8 +21,8 @@ from tocsin.model.times import QUARTER_SECONDS, Instant, day_of
 from tocsin.service import figures
 from tocsin.service.held_back import CROWD, HeldBack
 from tocsin.service.small_numbers import LEAST, in_tens
-from tocsin.service.telemetry import METRICS, Kind, Telemetry, in_whole_tens
-from tocsin.service.watch import Watch
+from tocsin.service.telemetry import METRICS, REPORTS, Kind, Telemetry, in_whole_tens
+from tocsin.service.watch import Watch, ledger_figures
 
 ROOT = Path(__file__).resolve().parents[2]
 LATER = Instant(MORNING + QUARTER_SECONDS)
@@ -134,6 +135,19 @@ def test_no_small_count_of_a_provider_can_be_computed(counts: dict[int, int]) ->
         assert least < greatest or counts[provider] == 0
 
 
+def test_a_provider_is_told_of_people_and_not_of_what_they_send() -> None:
+    """Four people who continue twice are four: fewer than ten of one provider are never told."""
+    story = Story()
+    batch = story.batch()
+    for serial in range(4):
+        name = f"phone {serial}"
+        story.report(name, [day_key(name)], story.card(batch, serial))
+        for links in (0, 1):
+            story.go_on(name, [day_key(f"{name} {links}", 2 + links)], links=links)
+    assert story.ledger.reports.count == 12
+    assert figures.reports_by_provider(story.ledger, day_of(story.now)) == {1: 4}
+
+
 # --- the same figures as status --------------------------------------------------------------------------------------
 
 
@@ -227,6 +241,6 @@ def test_alerts_fire_on_a_bad_day_and_are_silent_on_a_good_one() -> None:
 def test_label_values_that_alerts_name_exist() -> None:
     rules = (ROOT / "deploy" / "prometheus" / "tocsin.rules.yml").read_text(encoding="utf-8")
     bounds: Any = {str(float(bound)) for metric in METRICS for bound in metric.bounds}
-    assert set(re.findall(r'verdict="(\w+)"', rules)) <= {str(verdict) for verdict in Verdict}
+    assert set(re.findall(r'state="(\w+)"', rules)) <= set(ledger_figures(Ledger(), MORNING, 14)[REPORTS])
     assert set(re.findall(r'le="([^"]+)"', rules)) <= bounds
     assert set(re.findall(r'part="(\w+)"', rules)) <= {"calls", "publishing"}
