@@ -1,4 +1,4 @@
-"""What a keeper has to look at: each sentence names the file or disk, what stops by it, and the way out."""
+"""What an operator has to look at: each sentence names the file or disk, what stops by it, and the way out."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -73,7 +73,8 @@ def secret_warnings(issuing_secrets: tuple[IssuingSecret, ...], now: Instant) ->
     """Issuing secrets that went before their cards."""
     return tuple(
         f"The issuing secret issuing-{secret.period} of the key folder is gone, and codes made with it are valid until"
-        f" {utc(secret.needed_until_at)}: all of them are answered as expired. Restore it from its backup."
+        f" {utc(secret.needed_until_at)}: cards are answered as expired, phone codes as unknown. Restore it from its"
+        " backup."
         for secret in issuing_secrets
         if not secret.there and now < secret.needed_until_at
     )

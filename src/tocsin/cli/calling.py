@@ -35,7 +35,7 @@ _SENTENCES: Final = {
     Verdict.CODE_EXPIRED: "This code has expired: ask for another one.",
     Verdict.CODE_CUT_OFF: "This code was cut off: ask for another one.",
     Verdict.NO_KEY_LEFT: "None of the keys can be taken, so the code was not looked at, and is not used up.",
-    Verdict.REPORT_REFUSED: "The keys of this report contradict each other, or are too many.",
+    Verdict.REPORT_REFUSED: "The keys contradict each other or are too many, or the code is for no report like this.",
     Verdict.MISMATCH: "Another report was made with the same secrets. Report again, with new ones.",
     Verdict.MALFORMED: "The server does not understand this call: update the app.",
     Verdict.UNSUPPORTED: "The server does not take such a call: is a code missing?",

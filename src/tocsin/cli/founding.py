@@ -1,4 +1,4 @@
-"""`tocsin init`: a new deployment, and what its keeper must know of it."""
+"""`tocsin init`: a new deployment, and what its operator must know of it."""
 
 from pathlib import Path
 from typing import Annotated

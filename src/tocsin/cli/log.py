@@ -1,7 +1,7 @@
 """The log of a running server: sentences for a person, or one JSON object a line for a program.
 
-Both say the same. No line is about one request, and nothing that anybody sent is in one: what nobody foresaw is told
-by its type and place (`tocsin.service.fault`), whoever raised it and in whatever thread.
+Both say the same. No line but a fault is about one request, and nothing that anybody sent is in one: what nobody
+foresaw is told by its type and place (`tocsin.service.fault`), whoever raised it and in whatever thread.
 """
 
 import json

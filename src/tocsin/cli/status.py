@@ -46,7 +46,7 @@ NOT_YET: Final = (
     "There is no publication log and no witness: phones can't tell whether all of them are shown the same head.",
     "There is no archive and no spool: reports are as safe as this machine's disk and its backup.",
 )
-"""What a keeper might take for granted and this version lacks."""
+"""What an operator might take for granted and this version lacks."""
 
 
 class Objection(Struct, frozen=True):
