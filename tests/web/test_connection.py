@@ -36,6 +36,9 @@ SLOW = {
     "half a body": [request_bytes("POST", "/v1/reports", GOOD), b" " * 100],
     "empty lines": [b"\r\n"],
     "a next request never ended": [request_bytes("GET", "/nothing"), b"GET /v1/he"],
+    "a next request that came along, without its body": [
+        request_bytes("GET", "/nothing") + request_bytes("POST", "/v1/reports", GOOD)
+    ],
 }
 
 

@@ -108,6 +108,7 @@ class Connection(HttpToolsProtocol):
             raise Invalid("too many requests ahead of their answers")  # which the parser takes for a bad request
         self._in_headers = True
         self._request_bytes = 0
+        self._await_request()  # also if it comes in one packet with the end of the one before
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
