@@ -6,6 +6,7 @@ under a hash is forgotten as soon as it no longer counts (`service.allowances`),
 
 import hmac
 import secrets
+import threading
 from typing import Final
 
 from msgspec import Struct
@@ -15,6 +16,8 @@ from tocsin.model.times import Instant
 
 KEY_SECONDS: Final = 12 * 3600
 """How long one key is used. As long again, and what was counted under it is forgotten: a day in all (T-P4)."""
+CLOCK_SECONDS: Final = 300
+"""How far behind a key's beginning a clock may be: threads read it a moment apart, and it is put right at times."""
 SOURCE_BYTES: Final = 16
 _KEY_BYTES: Final = 32
 
@@ -40,21 +43,23 @@ class Sources:
 
     def __init__(self) -> None:
         self._key: _Key | None = None
+        self._lock = threading.Lock()
 
     def source(self, own: bytes, network: bytes, now: Instant) -> Source:
         """The source behind these two leading parts of an address; the same for the same ones while the key is."""
-        key = self._valid_key(now) or _Key(now, secrets.token_bytes(_KEY_BYTES))
-        self._key = key
+        with self._lock:
+            self._key = key = self._valid_key(now) or _Key(now, secrets.token_bytes(_KEY_BYTES))
         return Source(_hash(key.secret, "source", own), _hash(key.secret, "source-network", network))
 
     def forget(self, now: Instant) -> None:
         """Drops the key if its time is over: to be called now and then, also when nobody calls."""
-        self._key = self._valid_key(now)
+        with self._lock:
+            self._key = self._valid_key(now)
 
     def _valid_key(self, now: Instant) -> _Key | None:
-        """The key, unless it is too old, or the clock says that it was made in the future."""
+        """The key, unless it is too old, or the clock says that it was made long after now."""
         key = self._key
-        return key if key is not None and key.since <= now < key.since + KEY_SECONDS else None
+        return key if key is not None and -CLOCK_SECONDS <= now - key.since < KEY_SECONDS else None
 
 
 def _hash(secret: bytes, label: str, part: bytes) -> bytes:
