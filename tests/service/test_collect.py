@@ -36,11 +36,12 @@ class Stub(Performer):
         self.may_go_on = threading.Event()
         self.may_go_on.set()
         self.followed = threading.Semaphore(0)
+        self.forgot = threading.Event()
         self.error: Exception | None = None
         self.following_error: Exception | None = None
 
     def forget_sources(self) -> None:
-        pass
+        self.forgot.set()
 
     def catch_up(self) -> None:
         self.followed.release()
@@ -143,6 +144,7 @@ def test_a_fault_in_following_does_not_end_the_thread(
     collector.start()
     for _ in range(2):
         assert stub.followed.acquire(timeout=PATIENCE_SECONDS)
+    assert stub.forgot.wait(PATIENCE_SECONDS), "callers are forgotten all the same"
     assert run(lambda loop: collector.answer(arrival(7), loop)) == b"7"
     collector.stop()
     assert ("following" in caplog.text) is not isinstance(error, Unavailable)

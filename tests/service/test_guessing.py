@@ -1,16 +1,25 @@
 """Guessers of phone codes, and patients beside them, as the one thread judges them (T-C2, cases 24 and 25)."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from tests.service.journals import Meddled
 from tests.sites import FixedClock, Site, drawn, guess, report
+from tocsin.client.calls import tracking_id
 from tocsin.formats.wire import decode_answer
+from tocsin.ledger.state import Ledger
 from tocsin.model.calls import Verdict
-from tocsin.model.policy import Policy
+from tocsin.model.errors import Unavailable
+from tocsin.model.policy import Policy, Rate
 from tocsin.model.times import floor_quarter
-from tocsin.service.perform import Arrival
-from tocsin.service.sources import Source
+from tocsin.rules import intake
+from tocsin.rules.allowance import Costly
+from tocsin.rules.judgement import Judgement
+from tocsin.service.perform import Arrival, Performer
+from tocsin.service.sources import KEY_SECONDS, Source
 
 POLICY = Policy(minimum_reports=1, hold_back_quarters=0)
 AT_ONCE = POLICY.guesses_per_source.at_once
@@ -84,3 +93,74 @@ def test_thousands_of_guessers_leave_room_for_who_has_not_failed(site: Site) -> 
     looked_at = told.count(Verdict.CODE_UNKNOWN)
     assert looked_at == 300 * first + POLICY.guesses_in_all.at_once
     assert tell(site, [code], name="patient") == [Verdict.TAKEN]
+
+
+# --- groups that fail -------------------------------------------------------------------------------------------------
+
+
+class Fault(Exception):
+    """What nobody foresaw."""
+
+
+def break_at(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The call of this phone breaks us, after everything about it was looked at."""
+    judge = intake.judge
+
+    def fragile(ledger: Ledger, call: Any, *rest: Any) -> Judgement:
+        judgement = judge(ledger, call, *rest)
+        if getattr(call, "tracking_id", None) == tracking_id(drawn(f"{name} w")):
+            raise Fault
+        return judgement
+
+    monkeypatch.setattr(intake, "judge", fragile)
+
+
+def test_a_group_that_is_not_stored_has_cost_nothing(site: Site) -> None:
+    """A journal that is away uses up nobody's allowance, neither a guess's nor a report's without a code."""
+    journal = Meddled(site.deployment.journal)
+    policy = replace(POLICY, self_reports=True, self_reports_per_source=Rate(1, 3600))
+    site.performer = Performer(journal, site.deployment.keys, site.clock, policy)
+    calls = [report("on trust", None, 3, site.clock.now()).body]
+    calls += [report(f"phone {number}", guess(number), 3, site.clock.now()).body for number in range(AT_ONCE)]
+    arrivals = [Arrival(call, floor_quarter(site.clock.now()), WARD) for call in calls]
+    for _ in range(2):
+        journal.failing = ["lost"]
+        with pytest.raises(Unavailable):
+            site.performer.answer(arrivals)
+    verdicts = [decode_answer(answer).verdict for answer in site.performer.answer(arrivals)]
+    assert verdicts == [Verdict.TAKEN] + [Verdict.CODE_UNKNOWN] * AT_ONCE
+    assert tell(site, [guess(77)], name="one more") == [Verdict.OVER_ALLOWANCE]
+
+
+def test_who_shares_a_group_with_a_fault_is_charged_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is tried alone then: what the group cost is given back first."""
+    break_at(monkeypatch, f"phone {AT_ONCE}")
+    with pytest.raises(Fault):
+        tell(site, [guess(number) for number in range(AT_ONCE + 1)])
+    alone = [verdict for number in range(AT_ONCE) for verdict in tell(site, [guess(number)], name=f"alone {number}")]
+    assert alone == [Verdict.CODE_UNKNOWN] * AT_ONCE
+    assert tell(site, [guess(77)], name="one more") == [Verdict.OVER_ALLOWANCE]
+
+
+def test_a_call_that_breaks_us_by_itself_is_no_free_guess(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_at(monkeypatch, "phone 0")
+    for number in range(AT_ONCE):
+        with pytest.raises(Fault):
+            tell(site, [guess(number)])
+    assert tell(site, [guess(77)], name="one more") == [Verdict.OVER_ALLOWANCE]
+
+
+def test_what_is_counted_is_forgotten_also_while_the_journal_is_away(site: Site) -> None:  # T-P4
+    def away() -> None:
+        raise Unavailable("away")
+
+    journal = Meddled(site.deployment.journal)
+    site.performer = Performer(journal, site.deployment.keys, site.clock, POLICY)
+    assert tell(site, [guess(1)]) == [Verdict.CODE_UNKNOWN]
+    meters = site.performer._allowances._meters[Costly.GUESS]
+    assert len(meters.own) == len(meters.first) == 1
+    site.clock.wait(KEY_SECONDS)
+    journal.first = [away]
+    with pytest.raises(Unavailable):
+        tell(site, [guess(2)])
+    assert len(meters.own) == len(meters.first) == 0

@@ -28,7 +28,8 @@ from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Event, Reported
 from tocsin.model.keys import KeyKind
 from tocsin.model.policy import Policy
-from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of, floor_quarter
+from tocsin.model.times import DAY_SECONDS, Day, day_of, floor_quarter
+from tocsin.rules.allowance import Allowance
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment, signing_keys
 from tocsin.service.follow import Follower
@@ -139,10 +140,10 @@ def test_a_disk_that_hangs_does_not_hold_its_callers(site: Site, monkeypatch: py
 
 def test_a_call_that_meets_a_fault_does_not_shut_out_its_neighbours(site: Site) -> None:
     class Faulty(Performer):
-        def _answer(self, group: Group, arrival: Arrival, now: Instant) -> Answer:
+        def _answer(self, group: Group, arrival: Arrival, allowance: Allowance) -> Answer:
             if arrival.body == b"poison":
                 raise ZeroDivisionError
-            return super()._answer(group, arrival, now)
+            return super()._answer(group, arrival, allowance)
 
     deployment = site.deployment
     performer = Faulty(deployment.journal, deployment.keys, site.clock, deployment.settings.policy)

@@ -10,6 +10,7 @@ import logging
 import queue
 import threading
 from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
@@ -98,7 +99,8 @@ class Collector:
             try:
                 first = self._waiting.get(timeout=FOLLOW_SECONDS)
             except queue.Empty:
-                self._follow()
+                self._beside(self._performer.catch_up)
+                self._beside(self._performer.forget_sources)
                 continue
             group, last = self._gather(first)
             if group:
@@ -120,10 +122,10 @@ class Collector:
                 return group, False
         return group, True
 
-    def _follow(self) -> None:
+    def _beside(self, step: Callable[[], None]) -> None:
+        """Takes a step that no caller waits for. One that fails keeps no other from being taken."""
         try:
-            self._performer.catch_up()
-            self._performer.forget_sources()
+            step()
         except TocsinError:
             pass  # the next group meets the same and says so to its callers
         except Exception as error:  # a bug, or a machine at its end: the thread must live

@@ -26,7 +26,8 @@ from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
 from tocsin.model.times import Instant, day_of
 from tocsin.rules import intake
-from tocsin.service.allowances import Allowances
+from tocsin.rules.allowance import Allowance
+from tocsin.service.allowances import Allowances, SourceAllowance
 from tocsin.service.codes import read_code
 from tocsin.service.follow import Follower
 from tocsin.service.key_folder import KeyFolder
@@ -86,15 +87,26 @@ class Performer:
         """The 1,024-byte answers to these calls, one each, in order. All they rest on is durable when this returns.
 
         Every call waits for the same sync, whatever it is: refusals and decoys differ in nothing that waits. Raises
-        `Unavailable` if the journal is away; then none of them is stored, and each may be repeated.
+        `Unavailable` if the journal is away; then none of them is stored or has cost an allowance, and each may be
+        repeated.
         """
         if self._closed is not None:
             raise Unavailable(self._closed)
         began = perf_counter()  # a stopwatch, not the time of day
-        with self._group(max(arrival.received_at for arrival in arrivals)) as (group, now):
-            self._refuse_missing_secrets(arrivals)
-            self._allowances.forget(now)
-            answers = [self._answer(group, arrival, now) for arrival in arrivals]
+        latest = max(arrival.received_at for arrival in arrivals)
+        allowances: list[SourceAllowance] = []
+        try:
+            with self._group(latest) as (group, now):
+                self._refuse_missing_secrets(arrivals)
+                self._allowances.forget(now)
+                allowances = [self._allowances.of(arrival.source, now) for arrival in arrivals]
+                answers = [self._answer(group, *each) for each in zip(arrivals, allowances, strict=True)]
+        except Exception as error:
+            if isinstance(error, Unavailable) or len(arrivals) > 1:  # a call that breaks us by itself is no free guess
+                for allowance in allowances:
+                    allowance.give_back()
+            self._allowances.forget(latest)
+            raise
         self.telemetry.group_durable([answer.verdict for answer in answers], perf_counter() - began, now)
         return [encode_answer(answer) for answer in answers]
 
@@ -146,7 +158,7 @@ class Performer:
         for period in self.ledger.secret_ends:
             self._keys.issuing_secret(period)
 
-    def _answer(self, group: Group, arrival: Arrival, now: Instant) -> Answer:
+    def _answer(self, group: Group, arrival: Arrival, allowance: Allowance) -> Answer:
         try:
             call = decode_call(arrival.body)
         except Invalid:
@@ -159,7 +171,7 @@ class Performer:
             self._policy,
             arrival.received_at,
             (secrets.randbelow(self._policy.hold_back_quarters + 1) for _ in range(MAX_KEYS)),
-            self._allowances.of(arrival.source, now),
+            allowance,
         )
         if judgement.draft is not None:
             self._append(group, judgement.draft, arrival.received_at)
