@@ -36,6 +36,7 @@ def _server(report: Verdict, track: Verdict, withdrawal: Verdict) -> Answers:
 
 STANDING = _server(Verdict.TAKEN, Verdict.TAKEN, Verdict.WITHDRAWN)
 ILL: dict[str, tuple[Stage, Answers]] = {
+    "stored": (Stage.STORED, STANDING),
     "pending": (Stage.PENDING, STANDING),
     "provisional for ever": (Stage.PENDING, _server(Verdict.PROVISIONAL, Verdict.UNKNOWN, Verdict.UNKNOWN)),
     "over its allowance": (Stage.PENDING, _server(Verdict.OVER_ALLOWANCE, Verdict.UNKNOWN, Verdict.UNKNOWN)),

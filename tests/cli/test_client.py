@@ -111,6 +111,19 @@ def test_a_withdrawn_report_is_never_posted_again(
     assert kept is not None and kept[0] is Stage.WITHDRAWING
 
 
+def test_a_report_that_was_never_posted_is_dropped(run: Run, site: Site, trust: Path, phone: Path) -> None:
+    """Else its withdrawal would be answered `unknown` for ever, and the phone could never report again."""
+    run(*_words("report", phone, trust, "--code", site.cards[0], "--when-due"))
+    kept = Phone(phone).report()
+    assert kept is not None and kept[0] is Stage.STORED
+    dropped = run(*_words("withdraw", phone, trust))
+    assert dropped.code == 0 and "never sent" in dropped.out and Phone(phone).report() is None
+    run(*_words("report", phone, trust, "--code", site.cards[0], "--when-due"))
+    assert run(*_words("report", phone, trust)).code == 0
+    kept = Phone(phone).report()
+    assert kept is not None and kept[0] is Stage.TAKEN
+
+
 def test_sync_and_match_find_who_was_near(
     run: Run, site: Site, trust: Path, phone: Path, tmp_path: Path, clock: FixedClock
 ) -> None:
@@ -237,7 +250,7 @@ def test_whatever_the_call_is_for_the_bytes_before_the_body_are_the_same(
             folder.keep_schedule(Schedule(clock.now()))
             if stage is not None:
                 folder.keep_report(report("ada", site.cards[0], 3, clock.now()))
-                folder.move_report(Stage.PENDING, stage)
+                folder.move_report(Stage.STORED, stage)
             assert run(*_words("due", tmp_path / str(stage), trust)).code == 0
         answering.join()
     assert len(heads) == len(Stage) + 1 and len(set(heads)) == 1
@@ -270,7 +283,7 @@ def test_a_sync_and_its_next_instant_do_not_depend_on_a_report(
     monkeypatch.setattr(client, "chance", lambda: 0.5)
     if stage is not None:
         Phone(phone).keep_report(report("ada", site.cards[0], 3, clock.now()))
-        Phone(phone).move_report(Stage.PENDING, stage)
+        Phone(phone).move_report(Stage.STORED, stage)
     synced = run(*_words("sync", phone, trust, "--json")).json
     state = Phone(phone).state()
     assert state is not None and synced["next_sync_at"] == next_sync_at(state.due_at, clock.now(), 0.5)

@@ -92,7 +92,7 @@ def test_a_damaged_report_is_named_with_the_way_out(
 ) -> None:
     folder = Phone(phone)
     folder.keep_report(pending)
-    folder.move_report(Stage.PENDING, stage)
+    folder.move_report(Stage.STORED, stage)
     damage(phone / stage.value)
     before = _listing(phone)
     done = run(*_words(command, phone, pinned))
@@ -141,7 +141,7 @@ def test_a_write_that_fails_leaves_no_draft_with_secrets(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Exception, match=f"{phone / 'report.pending'} can't be written"):
+    with pytest.raises(Exception, match=f"{phone / 'report.stored'} can't be written"):
         Phone(phone).keep_report(pending)
     assert list(phone.iterdir()) == []
 

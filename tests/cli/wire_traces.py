@@ -40,7 +40,7 @@ class MemoryPhone(Phone):
         self._files: dict[str, bytes] = {}
         if stage is not None:
             self.keep_report(REPORT)
-            self.move_report(Stage.PENDING, stage)
+            self.move_report(Stage.STORED, stage)
 
     def damage_report(self) -> None:
         for stage in Stage:
@@ -103,6 +103,7 @@ class World:
         with monkeypatch.context() as patched:
             self._enter(patched)
             self.phone.keep_report(pending)
+            self.phone.mark_posted()
             answer = calling.call(self.phone, TRUST, pending.body, self._terminal)
             calling.settle(self.phone, Errand.REPEAT, answer)
 

@@ -100,6 +100,8 @@ def take_turn(folder: Phone, pinned: Trust, terminal: Terminal) -> Turn:
     if schedule.due_at > now:
         return Turn(None, None, schedule.due_at)
     errand, kept, more = _next_errand(folder, schedule, now, terminal)
+    if errand is Errand.REPEAT:
+        folder.mark_posted()
     answer = call(folder, pinned, body_of(errand, kept, more), terminal)
     settle(folder, errand, answer)
     schedule = schedule_of(folder, terminal)
@@ -109,6 +111,7 @@ def take_turn(folder: Phone, pinned: Trust, terminal: Terminal) -> Turn:
 
 
 _STAGE_ERRANDS: Final = {
+    Stage.STORED: Errand.REPEAT,
     Stage.PENDING: Errand.REPEAT,
     Stage.TAKEN: Errand.TRACK,
     Stage.WITHDRAWING: Errand.WITHDRAW,

@@ -85,11 +85,15 @@ def report(
         folder.keep_report(pending)
     else:
         stage, pending = known
-        if stage is not Stage.PENDING:
+        if stage not in (Stage.STORED, Stage.PENDING):
             raise Refused("reported", "This phone has reported already: track or withdraw that report.")
-        terminal.warn("a report was stored and not answered: that one is sent again, as it was")
+        unanswered = (
+            "waits for its turn: that one is sent" if stage is Stage.STORED else "was not answered: it is sent again"
+        )
+        terminal.warn(f"a report was stored and {unanswered}, as it was")
     if when_due:
         return _leave_it_to_its_turn(terminal, folder, json=json)
+    folder.mark_posted()
     answer = call(folder, pinned, pending.body, terminal)
     settle(folder, Errand.REPEAT, answer)
     _tell(terminal, Errand.REPEAT, answer, json=json)
@@ -168,6 +172,9 @@ def withdraw(
     pinned = read_trust(trust)
     folder = Phone(phone)
     stage, kept = folder.require_report()
+    if stage is Stage.STORED:
+        folder.drop_report(stage)
+        return _tell_dropped(terminal, json=json)
     if stage is not Stage.WITHDRAWING:
         folder.move_report(stage, Stage.WITHDRAWING)  # first: a report that is to go must never be posted again
     if when_due:
@@ -176,6 +183,15 @@ def withdraw(
     settle(folder, Errand.WITHDRAW, answer)
     _tell(terminal, Errand.WITHDRAW, answer, json=json)
     return 0 if answer.verdict in WITHDRAWAL_DONE else 1
+
+
+def _tell_dropped(terminal: Terminal, *, json: bool) -> int:
+    """A report that was never sent is gone; no server has to be told, and no call is made for it."""
+    if json:
+        terminal.json({"dropped": True})
+    else:
+        terminal.say("The report was never sent, and is dropped. Its code is not used up.")
+    return 0
 
 
 @app.command

@@ -22,8 +22,10 @@ from tocsin.model.errors import Invalid, Refused, Unavailable
 class Stage(Enum):
     """How far a report has come; the value is the name of its file."""
 
+    STORED = "report.stored"
+    """Made and stored, never posted: it can be dropped as if it had never been."""
     PENDING = "report.pending"
-    """Made and stored; perhaps posted; not answered yet."""
+    """Perhaps posted; not answered yet."""
     TAKEN = "report.taken"
     WITHDRAWING = "report.withdrawing"
     """To be taken back, never to be posted again."""
@@ -43,6 +45,7 @@ _WAYS_OUT: Final = {
     _STATE: "Run `tocsin client sync`, which fetches the set anew; if it says the same, remove it first."
     " Nothing is lost by it but which version was the newest.",
     _SCHEDULE: "Remove it: the phone then begins a new schedule.",
+    Stage.STORED.value: "Put a copy in its place, or remove it and report anew: it was never sent.",
     Stage.PENDING.value: "Put a copy in its place, or remove it and report anew. If the code is used by then, the"
     " report was taken, and only the health service can take it back.",
     Stage.TAKEN.value: "Put a copy in its place. Without one the report stands, and only the health service can take it"
@@ -122,7 +125,12 @@ class Phone:
 
     def keep_report(self, report: PendingReport) -> None:
         """Stores a report before it is posted for the first time."""
-        self._write(Stage.PENDING.value, encode_pending(report))
+        self._write(Stage.STORED.value, encode_pending(report))
+
+    def mark_posted(self) -> None:
+        """To be called before a report is posted: from now on it may be with the server."""
+        if self._read(Stage.STORED.value) is not None:
+            self._rename(Stage.STORED.value, Stage.PENDING.value)
 
     def move_report(self, before: Stage, after: Stage) -> None:
         """The report has come further."""
