@@ -5,11 +5,13 @@ An engine's test module derives a class from `JournalContract` and gives it the 
 
 import hashlib
 import threading
+from collections.abc import Sequence
 from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.journal.vectors import JOURNAL
 from tocsin.journal.encoding import NO_DIGEST, NewEvent, StoredEvent, UnknownKind, decode_body, event_digest
@@ -18,11 +20,12 @@ from tocsin.journal.verify import verify
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.events import Founded, Withdrawn
-from tocsin.model.times import Instant
+from tocsin.model.times import DAY_SECONDS, Day, Instant
 
 NOW = Instant(1_797_150_617)
 QUARTER = 1_797_150_600
 FOUNDED = NewEvent(Founded("xx-test", "A" * 43))
+TODAY = NOW // DAY_SECONDS
 IMPATIENT_SECONDS = 0.05
 
 
@@ -52,6 +55,16 @@ def add(journal: Journal, *events: NewEvent, now: Instant = NOW) -> list[StoredE
     """`events`, appended as one group."""
     with journal.group(now) as group:
         return [group.append(event) for event in events]
+
+
+def sealed(day: int) -> bytes:
+    """A content as it is stored: the UTC day of its key before bytes that only this key would open."""
+    return day.to_bytes(4, "big") + b"sealed" * 20
+
+
+def sealed_under(event: StoredEvent) -> int | None:
+    """The day of an event's content."""
+    return None if event.content is None else int.from_bytes(event.content[:4], "big")
 
 
 class Abandoned(Exception):
@@ -291,6 +304,56 @@ class JournalContract:
         with pytest.raises(Invalid, match="not empty"):
             journal.load(JOURNAL)
         assert journal.tip().sequence == 1
+
+    # --- erasing ---
+
+    def test_erasing_a_day_takes_its_content_and_nothing_else(self, journal: Journal, engine: Engine) -> None:
+        before = self.with_content(journal, [TODAY, TODAY - 1, TODAY, None, TODAY - 256])
+        assert journal.erase(Day(TODAY)) == 2
+        assert journal.read(0) == [
+            replace(event, content=None) if sealed_under(event) == TODAY else event for event in before
+        ]
+        assert engine.open().read(0) == journal.read(0)
+        assert verify(journal) == journal.tip() and journal.tip().digest == before[-1].digest
+        assert journal.holders([claim(0)]) == [2]  # and its claim is held for ever
+        with pytest.raises(ClaimTaken):
+            add(journal, fact(9, claim(0)))
+
+    def test_erasing_again_finds_nothing_to_do(self, journal: Journal, engine: Engine) -> None:
+        """Case 53, at the journal: two instances erase the same day."""
+        self.with_content(journal, [TODAY, TODAY])
+        assert (journal.erase(Day(TODAY)), engine.open().erase(Day(TODAY)), journal.erase(Day(TODAY))) == (2, 0, 0)
+        assert journal.erase(Day(TODAY + 1)) == 0
+
+    def test_an_empty_journal_has_nothing_to_erase(self, journal: Journal) -> None:
+        assert journal.erase(Day(TODAY)) == 0
+
+    def test_what_is_received_late_is_erased_with_its_day(self, journal: Journal) -> None:
+        """A report may be recorded days after the day that it is sealed under, and never before that day."""
+        add(journal, FOUNDED)
+        for days, number in [(0, 1), (3, 2), (3, 3)]:
+            content = sealed(TODAY if number < 3 else TODAY + 3)
+            add(journal, fact(number, content=content), now=Instant(NOW + days * DAY_SECONDS))
+        assert journal.erase(Day(TODAY)) == 2
+        assert [event.content is None for event in journal.read(0)] == [True, True, True, False]
+
+    def test_a_long_day_is_erased_in_steps_between_which_others_append(self, journal: Journal) -> None:
+        self.with_content(journal, [TODAY] * 1_201)
+        erasing = threading.Thread(target=journal.erase, args=[Day(TODAY)])
+        erasing.start()
+        for number in range(20):
+            add(journal, fact(number))
+        erasing.join()
+        assert not any(event.content for event in journal.read(0, 2_000))
+        assert verify(journal).sequence == 1 + 1_201 + 20
+
+    @staticmethod
+    def with_content(journal: Journal, days: Sequence[int | None]) -> list[StoredEvent]:
+        """A journal whose events from the second on hold content that is sealed under these days, or none."""
+        events = [
+            fact(number, claim(number), content=None if day is None else sealed(day)) for number, day in enumerate(days)
+        ]
+        return add(journal, FOUNDED, *events)
 
     # --- any history ---
 

@@ -8,13 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.journal_contract import FOUNDED, NOW, Abandoned, Engine, JournalContract, add, claim, fact
+from tests.contracts.journal_contract import (
+    FOUNDED,
+    NOW,
+    TODAY,
+    Abandoned,
+    Engine,
+    JournalContract,
+    add,
+    claim,
+    fact,
+    sealed,
+)
 from tests.journal.vectors import JOURNAL
 from tocsin.journal import sqlite, sqlite_connection
 from tocsin.journal.port import Broken, Journal
 from tocsin.journal.sqlite import Durability, SqliteJournal
 from tocsin.journal.verify import verify
 from tocsin.model.errors import Invalid, TocsinError, Unavailable
+from tocsin.model.times import Day
 
 
 class SqliteEngine:
@@ -60,6 +72,41 @@ def tamper(path: Path, *statements: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         for statement in statements:
             connection.execute(statement)
+
+
+# --- erasing ---
+
+
+def files_with(needle: bytes, folder: Path) -> set[str]:
+    """The names of the files in `folder` that hold these bytes."""
+    return {file.name.rpartition(".")[2] for file in folder.iterdir() if needle in file.read_bytes()}
+
+
+def test_erased_bytes_leave_every_file(engine: SqliteEngine) -> None:
+    """Nulling alone would leave them in the log, and in the file what the log has not yet overwritten."""
+    journal = engine.create()
+    add(journal, FOUNDED, *(fact(number, content=sealed(TODAY) + b"needle" * 900) for number in range(50)))
+    add(journal, fact(50, content=sealed(TODAY + 1) + b"another day"))
+    assert files_with(b"needle", engine.folder)
+    assert journal.erase(Day(TODAY)) == 50
+    assert files_with(b"needle", engine.folder) == set()
+    assert files_with(b"another day", engine.folder) == {"sqlite"}
+    assert verify(journal).sequence == 52
+
+
+def test_a_reader_of_the_log_delays_the_erasure_and_is_named(engine: SqliteEngine) -> None:
+    journal = engine.create()
+    add(journal, FOUNDED, fact(1, content=sealed(TODAY) + b"needle"))
+    reader = sqlite3.connect(engine.path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM event").fetchone()
+    with pytest.raises(Unavailable, match="is being read"):
+        journal.erase(Day(TODAY))
+    assert journal.read(1)[0].content is None and files_with(b"needle", engine.folder)
+    add(journal, fact(2))  # nobody else waits for the reader
+    reader.close()
+    assert journal.erase(Day(TODAY)) == 0
+    assert files_with(b"needle", engine.folder) == set()
 
 
 # --- making and opening ---

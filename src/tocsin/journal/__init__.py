@@ -1,4 +1,4 @@
-"""The append-only record of events: append, read, load. Everything else that tocsin knows is computed from it.
+"""The append-only record of events: append, read, load, erase. Everything else that tocsin knows is computed from it.
 
 The room promises:
 
@@ -9,6 +9,7 @@ The room promises:
 - A claim is held by one event for ever, whichever process asks.
 - What may have to be erased (`content`) is sealed under its day's key from the first event on; numbering, chain and
   claims are proven without any key, before and after erasing.
+- Erasing a day takes away its sealed content and nothing else; its bytes then leave the engine's own files.
 
 Read in this order: `encoding` (an event's bytes), `content` (what is sealed), `port` (what an engine promises),
 `verify`, then the embedded engine: `sqlite`, with `sqlite_connection`, `turn` and `disk`. The byte page is

@@ -86,8 +86,8 @@ def seal(day_key: bytes, day: Day, kind: str, own_id: bytes, plain: bytes, nonce
     """
     if len(nonce) != NONCE_BYTES:
         raise Invalid(f"a nonce has {NONCE_BYTES} bytes")
-    day_bytes = _day_bytes(day)
-    return day_bytes + nonce + _cipher(day_key).encrypt(nonce, plain, _bound_to(kind, day_bytes, own_id))
+    sealed_under = day_bytes(day)
+    return sealed_under + nonce + _cipher(day_key).encrypt(nonce, plain, _bound_to(kind, sealed_under, own_id))
 
 
 def _ascend(positions: bytes) -> bool:
@@ -148,7 +148,8 @@ def _cipher(day_key: bytes) -> AESGCM:
     return AESGCM(day_key)
 
 
-def _day_bytes(day: Day) -> bytes:
+def day_bytes(day: Day) -> bytes:
+    """The first bytes of every content that is sealed under this day's key: what an engine finds it by."""
     try:
         return _DAY.pack(day)
     except struct.error:

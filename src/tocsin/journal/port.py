@@ -1,5 +1,6 @@
 """What an engine of the journal promises, and what it is asked with. One suite of tests holds every engine to it."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Final, Protocol
@@ -9,7 +10,7 @@ from msgspec import Struct
 from tocsin.journal.encoding import NO_DIGEST, NewEvent, StoredEvent
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Invalid, Refused, Unavailable
-from tocsin.model.times import Instant, utc
+from tocsin.model.times import Day, Instant, utc
 
 DEADLINE_SECONDS: Final = 2.0
 """How long a group waits for its turn before its callers are told that the journal is away."""
@@ -138,9 +139,24 @@ class Journal(Protocol):
         """The rows of the claim index behind the claim `after`, ascending by claim, at most `limit`."""
         ...
 
+    def erase(self, day: Day) -> int:
+        """Replaces the content that is sealed under this UTC day's key by none; returns how many events had such.
+
+        Numbers, chain and claims stay as they are. In small steps, so that appending goes on meanwhile; called again
+        it goes on where it stopped, and nulled bytes have left the engine's own files when it returns. Whose key is
+        destroyed can't be read already. Raises as `group`.
+        """
+        ...
+
     def close(self) -> None:
         """Lets go of files and connections; nothing else is lost by not calling it."""
         ...
+
+
+def first_recorded_since(journal: Journal, at: Instant) -> int:
+    """The first sequence recorded at or after `at`; the one behind the tip if there is none. Cost: some 20 events."""
+    sequences = range(1, journal.tip().sequence + 1)
+    return 1 + bisect_left(sequences, at, key=lambda sequence: journal.read(sequence - 1, 1)[0].recorded_at)
 
 
 def event_with(journal: Journal, claim: Claim) -> StoredEvent | None:

@@ -9,12 +9,13 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from types import NoneType
 from typing import Final, TypeVar
 
+from tocsin.journal.content import day_bytes
 from tocsin.journal.disk import in_memory, sync_folder
 from tocsin.journal.encoding import NewEvent, StoredEvent, number_event, sorted_claims, split_claims
 from tocsin.journal.port import (
@@ -24,6 +25,7 @@ from tocsin.journal.port import (
     Broken,
     ClaimTaken,
     Tip,
+    first_recorded_since,
     refuse_lag,
 )
 from tocsin.journal.sqlite_connection import FOREIGN, Translated, connect, create_file, file_identity, in_our_words
@@ -31,11 +33,15 @@ from tocsin.journal.turn import reached, turn
 from tocsin.journal.verify import check_link
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Invalid, Unavailable
-from tocsin.model.times import Instant, floor_quarter
+from tocsin.model.times import Day, Instant, day_start, floor_quarter
 
 T = TypeVar("T")
 
 LOAD_DEADLINE_SECONDS: Final = 60.0
+ERASED_AT_ONCE: Final = 500
+"""Events looked at in one step of an erasure: writers wait some milliseconds for it."""
+READERS_MILLISECONDS: Final = 200
+"""How long a log that is to be emptied waits for its readers, and writers with it."""
 
 _TIP: Final = "SELECT sequence, digest, recorded_at, term, beats FROM tip"
 _LAST: Final = "SELECT sequence, digest FROM event ORDER BY sequence DESC LIMIT 1"
@@ -50,6 +56,10 @@ _ADD_CLAIM: Final = "INSERT INTO claim VALUES (?, ?)"
 _TIP_TYPES: Final = (int, bytes, int, int, int)
 _EVENT_TYPES: Final = tuple((int, int, str, bytes, content, bytes, bytes, bytes) for content in (bytes, NoneType))
 _NO_INDEX: Final = "The journal's index of claims is damaged: restore the newest copy."
+_ERASABLE: Final = (
+    "SELECT sequence FROM event WHERE sequence > ? AND sequence <= ? AND substr(content, 1, 4) = ? LIMIT 1"
+)
+_ERASE: Final = "UPDATE event SET content = NULL WHERE sequence > ? AND sequence <= ? AND substr(content, 1, 4) = ?"
 _MOVE_TIP: Final = "UPDATE tip SET sequence = ?, digest = ?, recorded_at = ?, beats = ?"
 
 
@@ -144,6 +154,31 @@ class SqliteJournal:
                 tip = tip.moved_to(event)
             connection.execute(_MOVE_TIP, (tip.sequence, tip.digest, tip.recorded_at, tip.beats))
         return tip
+
+    def erase(self, day: Day) -> int:
+        erased, sealed_under = 0, day_bytes(day)
+        # nothing is recorded before it was received
+        for after in range(first_recorded_since(self, day_start(day)) - 1, self.tip().sequence, ERASED_AT_ONCE):
+            run = (after, after + ERASED_AT_ONCE, sealed_under)
+            if self._read(lambda connection, run=run: connection.execute(_ERASABLE, run).fetchone()):
+                with turn(self._path, DEADLINE_SECONDS), self._transaction() as connection, self._translated:
+                    erased += connection.execute(_ERASE, run).rowcount
+        self._empty_log()
+        return erased
+
+    def _empty_log(self) -> None:
+        """Moves all of the write-ahead log into the file, and cuts it off: it holds pages as they were before.
+
+        Raises `Unavailable` if a reader needs it, who may be no process of ours. Writers wait only a moment for that.
+        """
+        with turn(self._path, DEADLINE_SECONDS), self._translated, closing(connect(self._path)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {READERS_MILLISECONDS}")
+            busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise Unavailable(
+                f"{self._path.name}-wal is being read and still holds what was erased, unreadable without its key: it"
+                " is emptied once the reader, such as a copy that is being made, has ended"
+            )
 
     def close(self) -> None:
         connections, self._connections = self._connections, {}
