@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from tocsin.journal.encoding import NewEvent, StoredEvent, number_event, sorted_claims
 from tocsin.journal.port import DEADLINE_SECONDS, PAGE_EVENTS, ClaimTaken, Tip
 from tocsin.model.claims import Claim
-from tocsin.model.times import Instant, floor_quarter
+from tocsin.model.times import Day, Instant, floor_quarter
 
 
 class MemoryJournal:
@@ -43,6 +43,9 @@ class MemoryJournal:
 
     def claim_rows(self, after: Claim, limit: int) -> list[tuple[Claim, int]]:
         return sorted(row for row in self._holders.items() if row[0] > after)[:limit]
+
+    def erase(self, day: Day) -> int:
+        raise NotImplementedError("nothing grows old here")
 
     def close(self) -> None: ...
 

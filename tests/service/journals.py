@@ -7,7 +7,7 @@ from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.port import DEADLINE_SECONDS, PAGE_EVENTS, Group, Journal, Tip
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Unavailable
-from tocsin.model.times import Instant
+from tocsin.model.times import Day, Instant
 
 
 class Meddled:
@@ -48,6 +48,9 @@ class Meddled:
 
     def claim_rows(self, after: Claim, limit: int) -> list[tuple[Claim, int]]:
         return self._journal.claim_rows(after, limit)
+
+    def erase(self, day: Day) -> int:
+        return self._journal.erase(day)
 
     def close(self) -> None:
         self._journal.close()

@@ -155,8 +155,11 @@ class Journal(Protocol):
 
 def first_recorded_since(journal: Journal, at: Instant) -> int:
     """The first sequence recorded at or after `at`; the one behind the tip if there is none. Cost: some 20 events."""
-    sequences = range(1, journal.tip().sequence + 1)
-    return 1 + bisect_left(sequences, at, key=lambda sequence: journal.read(sequence - 1, 1)[0].recorded_at)
+
+    def recorded_at(sequence: int) -> int:
+        return journal.read(sequence - 1, 1)[0].recorded_at
+
+    return 1 + bisect_left(range(1, journal.tip().sequence + 1), int(at), key=recorded_at)
 
 
 def event_with(journal: Journal, claim: Claim) -> StoredEvent | None:

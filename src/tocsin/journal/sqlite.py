@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import Final, TypeVar
@@ -159,8 +160,8 @@ class SqliteJournal:
         erased, sealed_under = 0, day_bytes(day)
         # nothing is recorded before it was received
         for after in range(first_recorded_since(self, day_start(day)) - 1, self.tip().sequence, ERASED_AT_ONCE):
-            run = (after, after + ERASED_AT_ONCE, sealed_under)
-            if self._read(lambda connection, run=run: connection.execute(_ERASABLE, run).fetchone()):
+            run = after, after + ERASED_AT_ONCE, sealed_under
+            if self._read(partial(_is_any, run)):
                 with turn(self._path, DEADLINE_SECONDS), self._transaction() as connection, self._translated:
                     erased += connection.execute(_ERASE, run).rowcount
         self._empty_log()
@@ -319,6 +320,11 @@ def _holder(connection: sqlite3.Connection, claim: Claim) -> int | None:
     if row is not None and _types(row) != (int,):
         raise Invalid(_NO_INDEX)
     return None if row is None else row[0]
+
+
+def _is_any(run: tuple[int, int, bytes], connection: sqlite3.Connection) -> bool:
+    """Whether one of the events in this run, without its beginning and with its end, has content of this day."""
+    return connection.execute(_ERASABLE, run).fetchone() is not None
 
 
 def _claim_rows(connection: sqlite3.Connection, after: Claim, limit: int) -> list[tuple[Claim, int]]:
