@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.journal.vectors import JOURNAL
-from tocsin.journal.encoding import NO_DIGEST, NewEvent, StoredEvent, UnknownKind, decode_body, event_digest
+from tocsin.journal.encoding import (
+    NO_DIGEST,
+    NewEvent,
+    StoredEvent,
+    UnknownKind,
+    decode_body,
+    event_digest,
+    number_event,
+)
 from tocsin.journal.port import Broken, ClaimTaken, Journal, Tip
 from tocsin.journal.verify import verify
 from tocsin.model.claims import Claim
@@ -298,6 +306,17 @@ class JournalContract:
                 journal.load(events)
             assert journal.tip() == Tip()
             assert journal.read(0) == []
+
+    def test_load_names_the_event_that_claims_what_is_held(self, journal: Journal) -> None:
+        """No engine wrote that, so the chain alone would let it pass."""
+        events: list[StoredEvent] = []
+        for new in (FOUNDED, fact(2, claim(1)), fact(3, claim(0), claim(1)), fact(4, claim(2))):
+            previous = events[-1].digest if events else NO_DIGEST
+            events.append(number_event(new, previous, len(events) + 1, QUARTER))
+        with pytest.raises(Broken) as broken:
+            journal.load(events)
+        assert broken.value.sequence == 3
+        assert journal.tip() == Tip() and journal.holders([claim(0), claim(2)]) == [None, None]
 
     def test_load_wants_an_empty_journal(self, journal: Journal) -> None:
         add(journal, FOUNDED)

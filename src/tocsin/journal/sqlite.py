@@ -7,11 +7,13 @@ crash leaves nothing; after it, everything; SQLite repairs the file when it is n
 
 import os
 import sqlite3
+import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from enum import Enum
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import NoneType
 from typing import Final, TypeVar
@@ -32,7 +34,7 @@ from tocsin.journal.port import (
 from tocsin.journal.sqlite_connection import FOREIGN, Translated, connect, create_file, file_identity, in_our_words
 from tocsin.journal.turn import reached, turn
 from tocsin.journal.verify import check_link
-from tocsin.model.claims import Claim
+from tocsin.model.claims import CLAIM_BYTES, Claim
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.times import Day, Instant, day_start, floor_quarter
 
@@ -43,6 +45,9 @@ ERASED_AT_ONCE: Final = 500
 """Events looked at in one step of an erasure: writers wait some milliseconds for it."""
 READERS_MILLISECONDS: Final = 200
 """How long a log that is to be emptied waits for its readers, and writers with it."""
+LOAD_EVENTS: Final = 5_000
+"""Events of a load that are in memory at once; of all others their claims alone."""
+_NUMBER: Final = struct.Struct(">Q")
 
 _TIP: Final = "SELECT sequence, digest, recorded_at, term, beats FROM tip"
 _LAST: Final = "SELECT sequence, digest FROM event ORDER BY sequence DESC LIMIT 1"
@@ -149,10 +154,16 @@ class SqliteJournal:
             tip = _tip(connection)
             if tip.sequence:
                 raise Invalid("The journal is not empty: events are restored into a new one only.")
-            for event in events:
-                check_link(tip, event)
-                _insert(connection, event)
-                tip = tip.moved_to(event)
+            claims: list[bytes] = []
+            waiting = iter(events)
+            while batch := list(islice(waiting, LOAD_EVENTS)):
+                for event in batch:
+                    check_link(tip, event)
+                    tip = tip.moved_to(event)
+                connection.executemany(_ADD_EVENT, map(_event_row, batch))
+                claims += (claim + _NUMBER.pack(event.sequence) for event in batch for claim in event.claims)
+            claims.sort()
+            connection.executemany(_ADD_CLAIM, _claim_entries(claims))
             connection.execute(_MOVE_TIP, (tip.sequence, tip.digest, tip.recorded_at, tip.beats))
         return tip
 
@@ -340,21 +351,33 @@ def _types(row: Sequence[object]) -> tuple[type, ...]:
 
 
 def _insert(connection: sqlite3.Connection, event: StoredEvent) -> None:
-    connection.execute(
-        _ADD_EVENT,
-        (
-            event.sequence,
-            event.recorded_at,
-            event.kind,
-            event.body,
-            event.content,
-            event.content_digest,
-            b"".join(event.claims),
-            event.digest,
-        ),
-    )
+    connection.execute(_ADD_EVENT, _event_row(event))
     for claim in event.claims:
         connection.execute(_ADD_CLAIM, (claim, event.sequence))
+
+
+def _event_row(event: StoredEvent) -> tuple[object, ...]:
+    return (
+        event.sequence,
+        event.recorded_at,
+        event.kind,
+        event.body,
+        event.content,
+        event.content_digest,
+        b"".join(event.claims),
+        event.digest,
+    )
+
+
+def _claim_entries(ordered: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
+    """The rows of the index, of claims with their events' numbers behind. Raises `Broken` where one is held twice."""
+    before = b""
+    for entry in ordered:
+        claim, sequence = entry[:CLAIM_BYTES], _NUMBER.unpack_from(entry, CLAIM_BYTES)[0]
+        if claim == before:
+            raise Broken(sequence, "an event before it holds a claim of it")
+        yield claim, sequence
+        before = claim
 
 
 def _check_disk(path: Path, durability: Durability) -> None:
