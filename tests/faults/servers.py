@@ -23,9 +23,9 @@ PHONES = 12
 JSON = {"Content-Type": "application/json"}
 
 
-def until(what: str, holds: Callable[..., object]) -> None:
+def until(what: str, holds: Callable[..., object], patience_seconds: float = PATIENCE_SECONDS) -> None:
     """Waits for something that can be seen; fails if it does not come."""
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    give_up_at = time.monotonic() + patience_seconds
     while not holds():
         assert time.monotonic() < give_up_at, f"still waiting: {what}"
         time.sleep(0.002)

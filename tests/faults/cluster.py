@@ -1,0 +1,163 @@
+"""Three PostgreSQL servers on this machine: a primary and two standbys, one of which has each commit before it returns.
+
+    @pytest.fixture(scope="module")
+    def three() -> Iterator[Cluster]:
+        with running_cluster() as cluster:
+            yield cluster
+
+    three.heal()                        # at the start of each test: all three run and follow, whatever the last one did
+    three.new_database("tocsin")
+    three.url("tocsin")                 # libpq's multi-host address, which finds the primary
+    three.primary.kill()                # with all its processes
+    three.standbys[0].freeze()          # and .thaw(): it stands still, its connections stay open
+    three.links["s2"].delay_seconds     # the way between the primary and a standby: slow, held up, cut
+    three.promote(three["s3"])          # no questions asked: the procedure that asks is `tocsin standby compare`
+    three.follow(three["s2"])           # it follows the new primary
+
+It takes some five seconds to start, so share one in a module. Each server is named as `synchronous_standby_names` calls
+it, s1 to s3; each waits for one of the two others when it is the primary. Its files are in `.data`, for who searches
+them. A test that needs one server alone takes `tests.faults.postgres_server`.
+"""
+
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from tests.faults.link import Link
+from tests.faults.postgres_server import HOST, USER, PostgresServer, postgres_home, run_program
+from tests.faults.servers import until
+
+NAMES = ("s1", "s2", "s3")
+RETURN_SECONDS = 3
+
+
+@contextmanager
+def running_cluster() -> Iterator["Cluster"]:
+    """A cluster, whose every process is ended afterwards, also where the test fails."""
+    with postgres_home() as home, ExitStack() as stack:
+        cluster = Cluster(home, stack)
+        stack.callback(cluster.kill)
+        cluster.start()
+        yield cluster
+
+
+class Cluster:
+    """s1 to s3. `primary` is the one that was promoted last."""
+
+    def __init__(self, home: Path, stack: ExitStack) -> None:
+        self.primary = PostgresServer.new(home / NAMES[0])
+        others = [PostgresServer(home / name) for name in NAMES[1:]]
+        self.nodes = {node.name: node for node in (self.primary, *others)}
+        self.links = {name: stack.enter_context(Link(self.primary.port)) for name in NAMES}
+        """What each server reaches its primary by."""
+
+    def __getitem__(self, name: str) -> PostgresServer:
+        return self.nodes[name]
+
+    @property
+    def standbys(self) -> list[PostgresServer]:
+        """The two others, in order of their names."""
+        return [node for node in self.nodes.values() if node is not self.primary]
+
+    def start(self) -> None:
+        """Starts the primary, alone, makes both standbys out of it, and lets commits wait for one of them."""
+        self.primary.start()
+        self.heal()
+
+    def kill(self) -> None:
+        """Ends all of it at once."""
+        for node in self.nodes.values():
+            node.kill()
+
+    def heal(self) -> None:
+        """All three run and both standbys follow; whoever does not is made anew out of the primary."""
+        for link in self.links.values():
+            link.delay_seconds = 0.0
+            link.flow()
+            link.mend()
+        if not self.primary.runs:
+            self.primary.start()
+        for node in self.standbys:
+            if node.runs:
+                node.thaw()
+        lost = [node for node in self.standbys if not self._follows_soon(node)]
+        with ThreadPoolExecutor(len(NAMES)) as threads:
+            list(threads.map(self._copy_primary, lost))
+        for node in lost:
+            self._start_standby(node)
+        self._wait_for_one_of_the_others(self.primary)
+        until("both standbys are waited for", lambda: all(self.is_waited_for(node) for node in self.standbys))
+
+    def cut_off_standbys(self) -> None:
+        """Nothing reaches a standby any more, and each of them knows."""
+        for standby in self.standbys:
+            self.links[standby.name].cut()
+
+    def rebuild(self, node: PostgresServer) -> None:
+        """Makes `node` anew, as a standby of the primary."""
+        self._copy_primary(node)
+        self._start_standby(node)
+
+    def promote(self, node: PostgresServer) -> None:
+        """Makes `node` the primary, whether that is wise or not."""
+        run_program("pg_ctl", "promote", "-D", str(node.data), "--wait")
+        self.primary = node
+        for link in self.links.values():
+            link.target_port = node.port
+
+    def follow(self, node: PostgresServer) -> None:
+        """`node`, which runs, follows the primary from now on."""
+        self.links[node.name].cut()
+        self.links[node.name].mend()
+        until(f"{node.name} follows", lambda: self.follows(node))
+
+    def follows(self, node: PostgresServer) -> bool:
+        """Whether the primary streams to `node`."""
+        return node.runs and bool(self._state(node))
+
+    def _follows_soon(self, node: PostgresServer) -> bool:
+        """Whether a standby that was frozen or cut off finds back by itself."""
+        with suppress(AssertionError):
+            until(f"{node.name} follows", lambda: not node.runs or self.follows(node), RETURN_SECONDS)
+        return self.follows(node)
+
+    def is_waited_for(self, node: PostgresServer) -> bool:
+        """Whether a commit counts `node`."""
+        return self._state(node) == "quorum"
+
+    def new_database(self, name: str) -> None:
+        """An empty database, in place of one of this name."""
+        with self.primary.connect() as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+
+    def url(self, database: str, user: str = USER) -> str:
+        """An address that names all three servers; libpq takes the one that can be written."""
+        hosts = ",".join(f"{HOST}:{node.port}" for node in self.nodes.values())
+        return f"postgresql://{user}@{hosts}/{database}?target_session_attrs=read-write&connect_timeout=2"
+
+    def _state(self, node: PostgresServer) -> object:
+        states = "SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming' AND application_name = "
+        return self.primary.ask(f"{states}'{node.name}'")
+
+    def _wait_for_one_of_the_others(self, node: PostgresServer) -> None:
+        others = ",".join(name for name in NAMES if name != node.name)
+        node.configure({"synchronous_standby_names": f"ANY 1 ({others})"})
+        if node.runs:
+            node.reload()
+
+    def _copy_primary(self, node: PostgresServer) -> None:
+        node.kill()
+        shutil.rmtree(node.data, ignore_errors=True)
+        way = f"host={HOST} port={self.links[node.name].port} user={USER} application_name={node.name}"
+        run_program(
+            "pg_basebackup",
+            *("-D", str(node.data), "-d", way, "--checkpoint=fast", "--write-recovery-conf", "--no-sync"),
+        )
+        self._wait_for_one_of_the_others(node)
+
+    def _start_standby(self, node: PostgresServer) -> None:
+        node.start()
+        until(f"{node.name} follows", lambda: self.follows(node))
