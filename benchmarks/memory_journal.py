@@ -80,5 +80,8 @@ class MemoryGroup:
     def claimed(self, claim: Claim) -> int | None:
         return self._journal.holders([claim])[0]
 
+    def retire(self) -> None:
+        raise NotImplementedError
+
     def append(self, event: NewEvent) -> StoredEvent:
         return self._journal.append(event)

@@ -23,7 +23,7 @@ from tocsin.journal.encoding import (
     event_digest,
     number_event,
 )
-from tocsin.journal.port import Broken, ClaimTaken, Journal, Tip
+from tocsin.journal.port import RETIRED, Broken, ClaimTaken, Journal, Tip
 from tocsin.journal.verify import verify
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Invalid, Unavailable
@@ -279,6 +279,26 @@ class JournalContract:
             worker.join()
         assert sorted(won) == list(range(10))
         assert verify(journal).sequence == 1 + 40 + 10
+
+    # --- moving to another engine ---
+
+    def test_a_retired_journal_takes_no_more_and_can_be_read(self, journal: Journal, engine: Engine) -> None:
+        events = add(journal, FOUNDED, fact(2, claim(1)))
+        other = engine.open()
+        other.tip()
+        with journal.group(NOW) as group:
+            group.retire()
+        for writer in (journal, other, engine.open()):
+            with pytest.raises(Unavailable, match="goes on there"), writer.group(NOW):
+                raise AssertionError("the group must not begin")
+        assert other.read(0) == events and verify(other).beats == RETIRED
+
+    def test_a_group_that_fails_retires_nothing(self, journal: Journal) -> None:
+        add(journal, FOUNDED)
+        with pytest.raises(Abandoned), journal.group(NOW) as group:
+            group.retire()
+            raise Abandoned
+        add(journal, fact(2))
 
     # --- restoring ---
 

@@ -19,12 +19,15 @@ MAX_CLOCK_LAG_SECONDS: Final = 300
 PAGE_EVENTS: Final = 1000
 """Events read at once, unless told otherwise."""
 FIRST_TERM: Final = 1
+RETIRED: Final = -1
+"""Stands for the number of `beats` in a journal that was copied to another engine: nothing is appended to it."""
 
 
 class Tip(Struct, frozen=True):
     """Where the journal ends: the last event's `sequence`, `digest` and `recorded_at`; zeros before event 1.
 
-    `term` is raised when the journal is rebuilt or taken over; `beats` counts the groups that had no event.
+    `term` is raised when the journal is rebuilt or taken over; `beats` counts the groups that had no event, and is
+    `RETIRED` once there are to be no more groups.
     """
 
     sequence: int = 0
@@ -45,6 +48,15 @@ def refuse_lag(now: Instant, tip: Tip) -> None:
             f"this machine's clock is over five minutes behind the journal, whose last event is of"
             f" {utc(tip.recorded_at)}: set it right; if it is right, a clock was ahead then, and nothing can be"
             " recorded before that time has come"
+        )
+
+
+def refuse_retired(tip: Tip) -> None:
+    """Raises `Unavailable` if the journal goes on elsewhere. It can still be read."""
+    if tip.beats == RETIRED:
+        raise Unavailable(
+            "this journal was copied to another engine by `tocsin journal copy`, and goes on there: name that one in"
+            " the settings, [journal], then start again. Nothing was stored in this one"
         )
 
 
@@ -94,6 +106,10 @@ class Group(Protocol):
 
     def claimed(self, claim: Claim) -> int | None:
         """The sequence of the event that holds this claim, members of this group included."""
+        ...
+
+    def retire(self) -> None:
+        """Lets no group follow this one, in this journal: it goes on elsewhere. In force with the group's end."""
         ...
 
     def append(self, event: NewEvent) -> StoredEvent:

@@ -25,11 +25,13 @@ from tocsin.journal.port import (
     DEADLINE_SECONDS,
     FIRST_TERM,
     PAGE_EVENTS,
+    RETIRED,
     Broken,
     ClaimTaken,
     Tip,
     first_recorded_since,
     refuse_lag,
+    refuse_retired,
 )
 from tocsin.journal.sqlite_connection import FOREIGN, Translated, connect, create_file, file_identity, in_our_words
 from tocsin.journal.turn import reached, turn
@@ -258,8 +260,10 @@ class SqliteGroup:
             last = connection.execute(_LAST).fetchone() or (0, self._tip.digest)
         if last != (self._tip.sequence, self._tip.digest):
             raise Broken(max(self._tip.sequence, 1), "the tip and the last event do not agree; verify the journal")
+        refuse_retired(self._tip)
         refuse_lag(now, self._tip)
         self._recorded_at = max(floor_quarter(now), self._tip.recorded_at)
+        self._retired = False
 
     @property
     def tip(self) -> Tip:
@@ -270,6 +274,9 @@ class SqliteGroup:
 
     def claimed(self, claim: Claim) -> int | None:
         return self._ask(lambda connection: _holder(connection, claim))
+
+    def retire(self) -> None:
+        self._retired = True
 
     def append(self, event: NewEvent) -> StoredEvent:
         for claim in sorted_claims(event.claims):
@@ -284,7 +291,7 @@ class SqliteGroup:
     def move_tip(self) -> None:
         """Moves the tip, or counts a beat, so that there is something to commit. Not for callers of a group."""
         tip = self._tip
-        beats = tip.beats + (tip.sequence == self._began.sequence)
+        beats = RETIRED if self._retired else tip.beats + (tip.sequence == self._began.sequence)
         self._ask(lambda connection: connection.execute(_MOVE_TIP, (tip.sequence, tip.digest, tip.recorded_at, beats)))
 
     def end(self) -> None:
