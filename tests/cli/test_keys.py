@@ -99,3 +99,13 @@ def test_a_key_that_is_missing_is_named_with_the_way_out(run: Run, site: Site, d
     clock.wait(QUARTER_SECONDS)
     refused = run("publish")
     assert refused.code == 1 and "gaen/310-v1" in refused.err and "restore it" in refused.err
+
+
+def test_trust_is_written_anew_from_settings_and_keys(run: Run, site: Site) -> None:
+    path, settings = site.deployment.folders.trust, site.deployment.folders.settings
+    before = path.read_bytes()
+    path.unlink()
+    assert run("keys", "trust").code == 0 and path.read_bytes() == before
+    settings.write_text(settings.read_text().replace("http://127.0.0.1:8787", "https://tocsin.example"))
+    assert run("keys", "trust").code == 0
+    assert parse_trust(path.read_bytes()).reports_url == "https://tocsin.example/v1/reports"

@@ -11,6 +11,7 @@ from tests.cli.tree import commands
 from tocsin.cli import serve
 from tocsin.cli.log import FAULT
 from tocsin.model.policy import Policy
+from tocsin.service.doctor.finding import Code
 from tocsin.service.operations import Operations
 from tocsin.service.settings import Settings
 
@@ -49,6 +50,12 @@ def test_every_event_of_the_log_stands_there() -> None:
         event for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for event in re.findall(r"`(\w+)`", row)
     }
     assert len(events) > 8 and listed - {"event"} == events
+
+
+def test_every_code_of_the_doctor_stands_there() -> None:
+    page = (_OPERATING / "doctor.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| (\w+) \| [^|]+ \| [^|]+ \|$", page, re.MULTILINE)
+    assert listed == [(code.code, str(code.severity)) for code in Code]
 
 
 def test_every_command_stands_there() -> None:

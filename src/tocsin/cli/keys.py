@@ -11,11 +11,13 @@ from tocsin.model.errors import Invalid
 from tocsin.model.policy import KEY_NAME, SignatureInfo
 from tocsin.model.times import Instant, utc
 from tocsin.publication.sign import key_file
-from tocsin.service.trust import GaenKeyState, gaen_key_states, trust_of
+from tocsin.service.trust import GaenKeyState, gaen_key_states, trust_of, write_trust
 from tocsin.service.trust import announce as announce_key
 from tocsin.service.trust import retire as retire_key
 
-app = App(name="keys", help="Keys that sign GAEN files: announce, list, retire. docs/operating/gaen-keys.md")
+app = App(
+    name="keys", help="Keys that sign GAEN files: announce, list, retire; trust.json. docs/operating/gaen-keys.md"
+)
 
 KeyId = Annotated[str, Parameter(name="ID", help="The key's ID as phones know it, such as the MCC 310.")]
 Version = Annotated[str, Parameter(name="VERSION", help="The key's version, such as v2.")]
@@ -104,6 +106,19 @@ def retire(key_id: KeyId, version: Version, /, *, data: Data = DEFAULT_DATA, ter
         now = deployment.held_clock.now()
         retire_key(deployment.folders, deployment.settings, deployment.keys, performer.ledger, info, now)
         terminal.line(f"{key_file(info)} is destroyed, and {deployment.folders.trust} names it no more.")
+
+
+@app.command
+def trust(*, data: Data = DEFAULT_DATA, terminal: InTerminal) -> None:
+    """Write trust.json anew, from the settings and the key folder: after a changed address, or a restored key.
+
+    Apps that are out keep what they were built with. Run again, it writes the same.
+
+    Example: tocsin keys trust
+    """
+    with opened(data, terminal.clock) as deployment:
+        write_trust(deployment.folders, deployment.settings, deployment.keys)
+        terminal.line(f"{deployment.folders.trust} is written, from {deployment.folders.settings} and the key folder.")
 
 
 def _info(key_id: str, version: str) -> SignatureInfo:

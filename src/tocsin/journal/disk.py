@@ -12,15 +12,17 @@ _ESCAPED: Final = re.compile(r"\\([0-7]{3})")
 
 
 def in_memory(folder: Path) -> bool:
-    """Whether `folder` lies on a file system that a loss of power empties.
+    """Whether `folder` lies on a file system that a loss of power empties. False where the system does not say."""
+    return file_system_of(folder) in MEMORY_FILE_SYSTEMS
 
-    False where the system does not say (no ``/proc``).
-    """
+
+def file_system_of(folder: Path) -> str:
+    """The type of the file system that holds `folder`; empty where the system does not say (no ``/proc``)."""
     try:
         mounts = Path("/proc/self/mounts").read_text("utf-8", "surrogateescape")
     except OSError:
-        return False
-    return file_system_type(folder.resolve(), mounts) in MEMORY_FILE_SYSTEMS
+        return ""
+    return file_system_type(folder.resolve(), mounts)
 
 
 def file_system_type(folder: Path, mounts: str) -> str:

@@ -60,6 +60,10 @@ def refuse_retired(tip: Tip) -> None:
         )
 
 
+class NotDurable(Unavailable):
+    """What this engine acknowledges could be lost with one machine's power: its disk or its settings do not hold."""
+
+
 class ClaimTaken(Refused):
     """A claim of the event is held already, by the event `sequence`, which may be a member of the same group.
 

@@ -28,6 +28,7 @@ from tocsin.journal.port import (
     RETIRED,
     Broken,
     ClaimTaken,
+    NotDurable,
     Tip,
     first_recorded_since,
     refuse_lag,
@@ -389,4 +390,4 @@ def _claim_entries(ordered: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
 
 def _check_disk(path: Path, durability: Durability) -> None:
     if durability is Durability.REQUIRED and in_memory(path.parent):
-        raise Unavailable("The journal's folder is in memory and would be lost with the power: put it on a disk.")
+        raise NotDurable("The journal's folder is in memory and would be lost with the power: put it on a disk.")

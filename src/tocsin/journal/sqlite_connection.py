@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from tocsin.journal.port import NotDurable
 from tocsin.model.errors import Invalid, TocsinError, Unavailable
 
 APPLICATION_ID: Final = 0x746F6373  # "tocs"
@@ -233,9 +234,9 @@ def _make_durable(connection: sqlite3.Connection) -> None:
 
 
 def check_durable(read_back: Callable[[str], object]) -> None:
-    """Raises `Unavailable` unless the settings read back are those that keep the journal's promises."""
+    """Raises `NotDurable` unless the settings read back are those that keep the journal's promises."""
     if any(read_back(name) != wanted for name, _, wanted in _WANTED):
-        raise Unavailable("SQLite did not take the settings that make the journal durable: put it on a local disk.")
+        raise NotDurable("SQLite did not take the settings that make the journal durable: put it on a local disk.")
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:

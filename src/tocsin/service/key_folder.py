@@ -45,10 +45,20 @@ class KeyFolder:
     """The secrets below `folder`. Opening it refuses loose modes; it is also the `DayKeys` port."""
 
     def __init__(self, folder: Path) -> None:
+        self._look_into(folder)
+        refuse_loose_modes(folder)
+
+    @classmethod
+    def to_examine(cls, folder: Path) -> "KeyFolder":
+        """The folder whatever its modes, for who looks what is wrong with it and does nothing with its keys."""
+        keys = cls.__new__(cls)
+        keys._look_into(folder)
+        return keys
+
+    def _look_into(self, folder: Path) -> None:
         self.folder = folder
         if not folder.is_dir():
             raise Refused("no_keys", f"there is no key folder at {folder}: is this a folder made by `tocsin init`?")
-        refuse_loose_modes(folder)
         self._day_keys: dict[Day, bytes] = {}
         self._issuing_secrets: dict[int, bytes] = {}
 

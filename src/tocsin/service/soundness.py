@@ -16,6 +16,9 @@ from tocsin.service.settings import Folders
 LOW_SHARE: Final = 0.15
 LOW_BYTES: Final = 1 << 30
 """A disk is low when less than both is free: a share alone would be much of a large one."""
+FULL_SHARE: Final = 0.05
+FULL_BYTES: Final = 1 << 28
+"""Likewise, and somebody has to free some now."""
 
 
 class Bucket(Struct, frozen=True):
@@ -39,6 +42,8 @@ class Disk(Struct, frozen=True):
     folder: str
     free_bytes: int | None
     consequence: str
+    is_full: bool = False
+    """Less than a twentieth is left, or than 256 MiB of a large one."""
 
 
 def look_at_bucket(deployment: Deployment) -> Bucket:
@@ -73,7 +78,8 @@ def look_at_disks(folders: Folders) -> tuple[Disk, ...]:
         if room is None:
             unwritable.append(Disk(str(folder), None, consequence))
         elif room.free_bytes < min(LOW_SHARE * room.size_bytes, LOW_BYTES):
-            low.setdefault(room.device, Disk(str(folder), room.free_bytes, consequence))
+            is_full = room.free_bytes < min(FULL_SHARE * room.size_bytes, FULL_BYTES)
+            low.setdefault(room.device, Disk(str(folder), room.free_bytes, consequence, is_full))
     return (*unwritable, *low.values())
 
 

@@ -1,0 +1,60 @@
+"""The journal's engine: whether it can be opened, and whether what it acknowledges outlives a loss of power."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tocsin.journal.disk import file_system_of, in_memory
+from tocsin.journal.port import NotDurable, refuse_retired
+from tocsin.model.errors import TocsinError
+from tocsin.service.doctor.finding import Code, Finding, in_full
+from tocsin.service.doctor.subject import Subject
+
+NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs"})
+"""SQLite's log is shared memory: over a network it is neither safe nor durable (https://sqlite.org/wal.html)."""
+WAL_RESET_MENDED: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+"""SQLite releases that mend the WAL-reset fault, each for its own line (https://sqlite.org/wal.html#walresetbug)."""
+
+
+def look(subject: Subject) -> Iterator[Finding]:
+    """A journal that can't be used, or would not keep what it acknowledges."""
+    try:
+        refuse_retired(subject.journal.tip())
+    except NotDurable as error:
+        yield Finding(Code.NOT_DURABLE, in_full(error))
+    except TocsinError as error:
+        yield Finding(Code.JOURNAL_UNUSABLE, in_full(error))
+    yield from _disk(subject.folders.journal.parent, subject)
+    if not mends_wal_reset(sqlite3.sqlite_version_info):
+        yield Finding(
+            Code.SQLITE_OLD,
+            f"This Python's SQLite is {sqlite3.sqlite_version}, which in rare cases damages a file that several"
+            " processes write (the WAL-reset fault): use 3.51.3 or later, or one in which your distribution has mended"
+            " it. `tocsin journal verify` shows whether the journal is whole.",
+        )
+
+
+def _disk(folder: Path, subject: Subject) -> Iterator[Finding]:
+    if file_system_of(folder) in NETWORK_FILE_SYSTEMS:
+        yield Finding(
+            Code.NOT_DURABLE,
+            f"{folder} is on a network file system, where SQLite's log is not safe: stop the server, and move the"
+            " deployment to a local disk.",
+        )
+    elif in_memory(folder) and not subject.settings.single_machine:
+        yield Finding(
+            Code.NOT_DURABLE,
+            f"{folder} is in memory and would be lost with the power: move the deployment to a disk.",
+        )
+
+
+def mends_wal_reset(version: tuple[int, ...]) -> bool:
+    """Whether this release of SQLite is free of the WAL-reset fault.
+
+    >>> mends_wal_reset((3, 40, 1)), mends_wal_reset((3, 44, 6)), mends_wal_reset((3, 51, 2)), mends_wal_reset((3, 53, 0))
+    (False, True, False, True)
+    """
+    if version >= WAL_RESET_MENDED[-1]:
+        return True
+    return any(version[:2] == mended[:2] and version >= mended for mended in WAL_RESET_MENDED)

@@ -1,0 +1,64 @@
+"""What the doctor looks at: the parts of one deployment, each opened when a check asks for it."""
+
+import contextlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+from msgspec import Struct
+
+from tocsin.journal import sqlite
+from tocsin.journal.sqlite import Durability, SqliteJournal
+from tocsin.model.ports import Clock
+from tocsin.service.key_folder import KeyFolder
+from tocsin.service.settings import Folders, Settings, load_settings
+from tocsin.stores.folder import FolderBucket
+
+
+class Seen(Struct, frozen=True):
+    """What the public address answered: its HTTP status, its clock in UTC seconds (None: it told none), the body."""
+
+    status: int
+    clock_at: int | None
+    body: bytes
+
+
+Look = Callable[[str], Seen]
+"""Fetches an address, in a second or two. Raises `Unavailable` if nobody answers there."""
+
+
+class Subject:
+    """One deployment's folder, this machine's `clock`, and a way to `look` at its public address.
+
+    Unlike `Deployment` it opens what is loose, not durable or half broken. Each property raises as what it opens does.
+    """
+
+    def __init__(self, top: Path, clock: Clock, look: Look) -> None:
+        self.folders = Folders(top)
+        self.clock = clock
+        self.look = look
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings. Raises `Refused` or `Invalid`."""
+        return load_settings(self.folders)
+
+    @cached_property
+    def journal(self) -> SqliteJournal:
+        """The journal, on whatever disk."""
+        return sqlite.open(self.folders.journal, Durability.WAIVED)
+
+    @cached_property
+    def keys(self) -> KeyFolder:
+        """The key folder, whatever its modes. Raises `Refused` if there is none."""
+        return KeyFolder.to_examine(self.folders.keys)
+
+    @cached_property
+    def bucket(self) -> FolderBucket:
+        """The bucket."""
+        return FolderBucket(self.folders.bucket)
+
+    def close(self) -> None:
+        """Lets go of the journal's files, if they were opened."""
+        with contextlib.suppress(KeyError):
+            self.__dict__.pop("journal").close()
