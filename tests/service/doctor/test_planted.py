@@ -113,6 +113,12 @@ def test_an_older_copy_in_the_journal_s_place(site: Site, examined: Examine, tmp
     assert "ends at event" in examined()["journal_unusable"]
 
 
+def test_a_journal_that_goes_on_elsewhere(site: Site, examined: Examine) -> None:
+    with site.deployment.journal.group(site.clock.now()) as group:
+        group.retire()
+    assert "goes on there" in examined()["journal_unusable"]
+
+
 def test_a_journal_in_memory(site: Site, examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     """A real file system in memory, where this test may mount one."""
     site.deployment.close()
@@ -121,9 +127,7 @@ def test_a_journal_in_memory(site: Site, examined: Examine, monkeypatch: pytest.
         assert "in memory" in examined()["not_durable"]
 
 
-def test_settings_of_sqlite_that_are_not_taken(
-    site: Site, examined: Examine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_of_sqlite_that_are_not_taken(site: Site, examined: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_connection, "_WANTED", (("synchronous", "NORMAL", 2),))
     assert "did not take the settings" in examined()["not_durable"]
 

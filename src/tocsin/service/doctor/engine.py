@@ -52,8 +52,8 @@ def _disk(folder: Path, subject: Subject) -> Iterator[Finding]:
 def mends_wal_reset(version: tuple[int, ...]) -> bool:
     """Whether this release of SQLite is free of the WAL-reset fault.
 
-    >>> mends_wal_reset((3, 40, 1)), mends_wal_reset((3, 44, 6)), mends_wal_reset((3, 51, 2)), mends_wal_reset((3, 53, 0))
-    (False, True, False, True)
+    >>> [mends_wal_reset(version) for version in ((3, 40, 1), (3, 44, 6), (3, 51, 2), (3, 53, 0))]
+    [False, True, False, True]
     """
     if version >= WAL_RESET_MENDED[-1]:
         return True
