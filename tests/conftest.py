@@ -1,10 +1,13 @@
 """What all tests share: Hypothesis profiles, and the way to the folder of foreign test data."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from tests.faults.object_store import ObjectStore, running_object_store
 
 # A slow, shared machine is no finding about the code: no deadline, and slow generation is not an error.
 _SLOW_MACHINE = [HealthCheck.too_slow]
@@ -30,3 +33,10 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the folder `shared` beside the project, with recorded files of other systems")
     return folder
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A real object store, started once for all tests that ask for it."""
+    with running_object_store(tmp_path_factory.mktemp("object-store")) as store:
+        yield store

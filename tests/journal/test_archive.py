@@ -1,11 +1,13 @@
-"""The archive in a folder."""
+"""The archive in a folder, and in a real object store."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.contracts.archive_contract import ArchiveContract
-from tocsin.stores.place import Place
+from tests.faults.object_store import ObjectStore
+from tocsin.stores.place import Place, place_at
 from tocsin.stores.place_folder import FolderPlace
 
 
@@ -13,3 +15,10 @@ class TestInFolder(ArchiveContract):
     @pytest.fixture
     def place(self, tmp_path: Path) -> Place:
         return FolderPlace(tmp_path / "archive")
+
+
+class TestInBucket(ArchiveContract):
+    @pytest.fixture
+    def place(self, object_store: ObjectStore) -> Iterator[Place]:
+        with object_store.opened():
+            yield place_at(object_store.new_url())

