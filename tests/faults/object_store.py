@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -48,7 +48,7 @@ class ObjectStore:
             "AWS_ALLOW_HTTP": "true",
         }
 
-    def opened(self) -> "patch.dict[str, str]":
+    def opened(self) -> AbstractContextManager[object]:
         """A block in which this process can reach it."""
         return patch.dict(os.environ, self.environment)
 
