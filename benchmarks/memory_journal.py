@@ -77,6 +77,8 @@ class MemoryGroup:
     def read(self, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]:
         return self._journal.read(after, limit)
 
+    def expect(self, claims: Iterable[Claim]) -> None: ...
+
     def claimed(self, claim: Claim) -> int | None:
         return self._journal.holders([claim])[0]
 

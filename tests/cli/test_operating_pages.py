@@ -12,6 +12,7 @@ from tocsin.cli import serve
 from tocsin.cli.log import FAULT
 from tocsin.model.policy import Policy
 from tocsin.service.doctor.finding import Code
+from tocsin.service.journal_choice import JournalChoice
 from tocsin.service.operations import Operations
 from tocsin.service.settings import Settings
 
@@ -27,7 +28,13 @@ def _rows(heading: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    ("heading", "struct"), [("The deployment", Settings), ("`[operations]`", Operations), ("`[policy]`", Policy)]
+    ("heading", "struct"),
+    [
+        ("The deployment", Settings),
+        ("`[journal]`", JournalChoice),
+        ("`[operations]`", Operations),
+        ("`[policy]`", Policy),
+    ],
 )
 def test_every_setting_stands_there_with_unit_and_default(heading: str, struct: type[Struct]) -> None:
     rows = _rows(heading)
@@ -38,7 +45,7 @@ def test_every_setting_stands_there_with_unit_and_default(heading: str, struct: 
         assert unit and meaning
         if field.default is NODEFAULT:
             assert default == "required"
-        elif field.name not in ("operations", "policy"):
+        elif field.name not in ("journal", "operations", "policy"):
             assert msgspec.json.decode(default.strip("`")) == msgspec.json.decode(msgspec.json.encode(field.default))
 
 

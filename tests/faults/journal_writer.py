@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tocsin.journal import sqlite
 from tocsin.journal.encoding import NewEvent
-from tocsin.journal.port import ClaimTaken
+from tocsin.journal.port import ClaimTaken, Durability
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Unavailable
 from tocsin.model.events import Withdrawn
@@ -30,7 +30,7 @@ def claim(name: str) -> Claim:
 
 
 def write(path: Path, name: str, groups: int, size: int) -> None:
-    journal = sqlite.open(path, sqlite.Durability.WAIVED)
+    journal = sqlite.open(path, Durability.WAIVED)
     for number in range(groups):
         said = []
         with journal.group(NOW, PATIENT_SECONDS) as group:

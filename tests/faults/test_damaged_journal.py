@@ -15,8 +15,7 @@ import pytest
 from tests.sites import FixedClock, Site
 from tocsin.cli import main
 from tocsin.journal import sqlite
-from tocsin.journal.port import Broken, Tip
-from tocsin.journal.sqlite import Durability
+from tocsin.journal.port import Broken, Durability, Tip
 from tocsin.journal.verify import verify
 from tocsin.model.errors import Invalid, TocsinError
 from tocsin.model.keys import KeyKind

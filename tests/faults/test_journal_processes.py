@@ -17,7 +17,8 @@ from tests.contracts.journal_contract import FOUNDED, NOW, add
 from tests.faults.journal_writer import UNAVAILABLE, claim
 from tocsin.journal import sqlite
 from tocsin.journal.encoding import StoredEvent
-from tocsin.journal.sqlite import Durability, SqliteJournal
+from tocsin.journal.port import Durability
+from tocsin.journal.sqlite import SqliteJournal
 from tocsin.journal.verify import verify
 from tocsin.model.errors import Unavailable
 
@@ -150,7 +151,7 @@ from tocsin.model.errors import Unavailable
 if os.geteuid() == 0:
     os.setgid({nobody}); os.setuid({nobody})
 try:
-    journal = sqlite.open(Path(sys.argv[1]), sqlite.Durability.WAIVED)
+    journal = sqlite.open(Path(sys.argv[1]), Durability.WAIVED)
     with journal.group(1_797_150_617):
         pass
 except Unavailable as unavailable:

@@ -15,6 +15,7 @@ from tocsin import __version__
 from tocsin.formats.leaf import Profile, decode_file_list, object_name, parse_head_text
 from tocsin.journal import sqlite
 from tocsin.journal.encoding import StoredEvent
+from tocsin.journal.port import Durability
 from tocsin.journal.verify import verify
 from tocsin.model.claims import Claim
 from tocsin.model.events import KINDS, Erased
@@ -55,7 +56,7 @@ def test_a_golden_journal_opens_and_leads_to_the_same_files(version: str, tmp_pa
     (top / "keys").chmod(0o700)
     (top / "bucket").mkdir()
     (top / "journal").mkdir(mode=0o700)
-    journal = sqlite.create(top / "journal" / "journal.sqlite", durability=sqlite.Durability.WAIVED)
+    journal = sqlite.create(top / "journal" / "journal.sqlite", durability=Durability.WAIVED)
     journal.load(events(version))
     verify(journal)
     journal.close()

@@ -10,8 +10,8 @@ from tests.contracts.journal_contract import FOUNDED, NOW, add, claim, fact
 from tocsin.journal import sqlite
 from tocsin.journal.copy import copy
 from tocsin.journal.encoding import StoredEvent
-from tocsin.journal.port import PAGE_EVENTS, RETIRED
-from tocsin.journal.sqlite import Durability, SqliteJournal
+from tocsin.journal.port import PAGE_EVENTS, RETIRED, Durability
+from tocsin.journal.sqlite import SqliteJournal
 from tocsin.journal.verify import verify
 from tocsin.model.errors import Invalid, Unavailable
 

@@ -22,8 +22,8 @@ from tests.contracts.journal_contract import (
 )
 from tests.journal.vectors import JOURNAL
 from tocsin.journal import sqlite, sqlite_connection
-from tocsin.journal.port import Broken, Journal
-from tocsin.journal.sqlite import Durability, SqliteJournal
+from tocsin.journal.port import Broken, Durability, Journal
+from tocsin.journal.sqlite import SqliteJournal
 from tocsin.journal.verify import verify
 from tocsin.model.errors import Invalid, TocsinError, Unavailable
 from tocsin.model.times import Day

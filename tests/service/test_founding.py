@@ -160,7 +160,7 @@ def test_of_two_that_found_in_one_place_one_does(tmp_path: Path, monkeypatch: py
     deployment.close()
 
 
-@pytest.mark.parametrize("fails", ["KeyFolder.create", "sqlite.create", "write_trust", "settings_text"])
+@pytest.mark.parametrize("fails", ["KeyFolder.create", "create_journal", "write_trust", "settings_text"])
 @pytest.mark.parametrize("is_there", [False, True])
 def test_a_founding_that_fails_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str, is_there: bool

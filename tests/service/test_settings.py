@@ -1,6 +1,7 @@
 """`tocsin.toml`: what is wrong is refused by the name of its field, and what founding writes is what was asked for."""
 
 import json
+import re
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -10,6 +11,7 @@ from hypothesis import settings as hypothesis_settings
 
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.policy import Policy, Rate, SignatureInfo
+from tocsin.service.journal_choice import JournalChoice
 from tocsin.service.settings import Folders, Settings, load_settings, settings_text
 
 REQUIRED = {
@@ -336,6 +338,13 @@ POLICIES = st.builds(
         max_size=10,
     ).map(tuple),
 )
+JOURNALS = st.just(JournalChoice()) | st.builds(
+    JournalChoice,
+    engine=st.just("postgresql"),
+    url=st.from_regex(
+        r"postgres(ql)?://[a-z]{1,9}@[a-z0-9.:,]{1,30}/[a-z]{1,9}(\?sslmode=[a-z-]{1,9})?", fullmatch=True
+    ),
+)
 SETTINGS = st.builds(
     Settings,
     region=st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True),
@@ -346,6 +355,7 @@ SETTINGS = st.builds(
     single_machine=st.booleans(),
     trusted_proxies=st.integers(0, 8),
     connections_per_source=st.integers(1, 10**6) | st.just("none"),
+    journal=JOURNALS,
     policy=POLICIES,
 )
 
@@ -354,3 +364,22 @@ SETTINGS = st.builds(
 @given(SETTINGS)
 def test_what_is_written_is_what_was_asked_for(folders: Folders, settings: Settings) -> None:
     assert load(folders, settings_text(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("table", "complaint"),
+    [
+        ('engine = "mysql"', "`journal.engine`"),
+        ('engine = "postgresql"', "journal.url must be an address of PostgreSQL"),
+        ('engine = "postgresql"\nurl = "http://db/x"', "journal.url must be an address of PostgreSQL"),
+        ('engine = "postgresql"\nurl = "postgresql://a b@db/x"', "journal.url must be an address of PostgreSQL"),
+        ('url = "postgresql://u@db/x"', "journal.url is for engine"),
+        ('engine = "postgresql"\nurl = "postgresql://u:hunter2@db/x"', "must not hold a password"),
+        ('engine = "postgresql"\nurl = "postgresql://db/x?user=u&password=hunter2"', "must not hold a password"),
+        ('engine = "postgresql"\nurl = "postgresql://db/x?sslpassword=hunter2"', "must not hold a password"),
+    ],
+)
+def test_a_journal_that_can_not_be_meant_is_refused(folders: Folders, table: str, complaint: str) -> None:
+    with pytest.raises(Invalid, match=re.escape(complaint)) as refusal:
+        load(folders, with_field("port", "1") + f"[journal]\n{table}\n")
+    assert "hunter2" not in str(refusal.value)

@@ -1,7 +1,7 @@
 """`tocsin init`: a new deployment, and what its operator must know of it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -20,6 +20,7 @@ def init(
     region: str,
     origin: str,
     base_url: str,
+    journal_url: str | None = None,
     single_machine: bool = False,
     terminal: InTerminal,
 ) -> None:
@@ -41,11 +42,23 @@ def init(
         The name under which heads are signed; apps pin it, so it can't be changed later.
     base_url
         Where apps will reach this server, such as https://tocsin.example.org
+    journal_url
+        Keep the journal in the PostgreSQL database at this address, which must hold none yet, as a
+        user who may make tables there: postgresql://USER@HOST/DATABASE, without a password. Else it
+        is a file in DIR.
     single_machine
-        For a trial: accept a disk that may lose what it holds in a power cut.
+        For a trial: accept a disk that may lose what it holds in a power cut, or a
+        PostgreSQL without a standby.
     """
     # cyclopts knows no msgspec: the settings' own checks speak here as they do for the file
-    given = {"region": region, "origin": origin, "base_url": base_url, "single_machine": single_machine}
+    given: dict[str, Any] = {
+        "region": region,
+        "origin": origin,
+        "base_url": base_url,
+        "single_machine": single_machine,
+    }
+    if journal_url is not None:
+        given["journal"] = {"engine": "postgresql", "url": journal_url}
     try:
         settings = read_table(given, Settings)
     except Invalid as invalid:

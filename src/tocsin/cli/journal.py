@@ -4,13 +4,14 @@ from cyclopts import App
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json
 from tocsin.cli.terminal import InTerminal, counted
-from tocsin.journal import sqlite
 from tocsin.journal.port import Broken
-from tocsin.journal.sqlite import Durability
 from tocsin.journal.verify import verify as prove
+from tocsin.model.errors import Refused
 from tocsin.model.times import utc
+from tocsin.service.deployment import durability, journal_to_read
+from tocsin.service.journal_choice import migrate_journal
 from tocsin.service.key_folder import refuse_loose_modes
-from tocsin.service.settings import Folders
+from tocsin.service.settings import Folders, load_settings
 
 app = App(name="journal", help="The journal: every report and every act, numbered and chained by digest.")
 
@@ -28,7 +29,7 @@ def verify(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTermina
     """
     folders = Folders(data)
     refuse_loose_modes(folders.keys)  # a copy for an auditor has none
-    journal = sqlite.open(folders.journal, Durability.WAIVED)  # nothing is written here: any disk will do
+    journal = journal_to_read(folders)
     try:
         tip = prove(journal)
     except Broken as broken:
@@ -48,3 +49,20 @@ def verify(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTermina
         )
         terminal.line(f"tip {tip.digest.hex()}")
     return 0
+
+
+@app.command
+def migrate(*, data: Data = DEFAULT_DATA, terminal: InTerminal) -> None:
+    """Bring the tables of a journal in PostgreSQL to what this version of tocsin needs.
+
+    All of it or nothing, and no event is changed. Run it as the user who owns the tables (set
+    PGUSER, or name that user in [journal] url), once after an update, before the servers start
+    anew. There is no way back by command: restore, or copy the journal.
+
+    Example: tocsin journal migrate --data /srv/tocsin
+    """
+    settings = load_settings(Folders(data))
+    if settings.journal.engine != "postgresql":
+        raise Refused("no_migrations", "This deployment's journal is a SQLite file, which needs no migration.")
+    migrate_journal(settings.journal, durability(settings))
+    terminal.say("The journal's tables are what this version of tocsin needs.")

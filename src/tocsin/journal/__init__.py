@@ -9,9 +9,11 @@ The room promises:
 - A claim is held by one event for ever, whichever process asks.
 - What may have to be erased (`content`) is sealed under its day's key from the first event on; numbering, chain and
   claims are proven without any key, before and after erasing.
-- Erasing a day takes away its sealed content and nothing else; its bytes then leave the engine's own files.
+- Erasing a day takes away its sealed content and nothing else; its bytes then leave the engine's own files where it
+  has that in hand: PostgreSQL keeps them, unreadable, until it needs the room.
 
 Read in this order: `encoding` (an event's bytes), `content` (what is sealed), `port` (what an engine promises),
-`verify`, then the embedded engine: `sqlite`, with `sqlite_connection`, `turn` and `disk`. The byte page is
+`verify`, then the engine of one machine: `sqlite`, with `sqlite_connection`, `turn` and `disk`; then that of several:
+`postgres`, with `postgres_pool`, `postgres_connection`, `postgres_schema` and `migrations`. The byte page is
 ``docs/formats/events.md``.
 """

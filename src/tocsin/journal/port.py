@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from enum import Enum
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -21,6 +22,14 @@ PAGE_EVENTS: Final = 1000
 FIRST_TERM: Final = 1
 RETIRED: Final = -1
 """Stands for the number of `beats` in a journal that was copied to another engine: nothing is appended to it."""
+
+
+class Durability(Enum):
+    """What is asked of the disk under the journal, or of the server that keeps it."""
+
+    REQUIRED = "required"
+    WAIVED = "waived"
+    """For tests and trials: a journal in memory or on one server without a standby is taken, and lost with it."""
 
 
 class Tip(Struct, frozen=True):
@@ -108,6 +117,10 @@ class Group(Protocol):
         """As `Journal.read`, members of this group included."""
         ...
 
+    def expect(self, claims: Iterable[Claim]) -> None:
+        """These claims will be asked for: an engine beyond a network looks at them all at once. Changes no answer."""
+        ...
+
     def claimed(self, claim: Claim) -> int | None:
         """The sequence of the event that holds this claim, members of this group included."""
         ...
@@ -141,6 +154,7 @@ class Journal(Protocol):
 
         If the block raises, nothing of it is stored. Raises `Unavailable` if its turn does not come in time, the clock
         is behind, or the disk fails; the same events may then be appended again (their claims make that harmless).
+        A server that fell silent over the commit may have stored them: what is read next tells.
         """
         ...
 
@@ -163,8 +177,8 @@ class Journal(Protocol):
         """Replaces the content that is sealed under this UTC day's key by none; returns how many events had such.
 
         Numbers, chain and claims stay as they are. In small steps, so that appending goes on meanwhile; called again
-        it goes on where it stopped, and nulled bytes have left the engine's own files when it returns. Whose key is
-        destroyed can't be read already. Raises as `group`.
+        it goes on where it stopped, and nulled bytes have left the files of an engine that can see to it (SQLite) when
+        it returns. Whose key is destroyed can't be read already. Raises as `group`.
         """
         ...
 

@@ -7,17 +7,16 @@ crash leaves nothing; after it, everything; SQLite repairs the file when it is n
 
 import os
 import sqlite3
-import struct
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from enum import Enum
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import NoneType
 from typing import Final, TypeVar
 
+from tocsin.journal.claim_index import ClaimIndex
 from tocsin.journal.content import day_bytes
 from tocsin.journal.disk import in_memory, sync_folder
 from tocsin.journal.encoding import NewEvent, StoredEvent, number_event, sorted_claims, split_claims
@@ -28,6 +27,7 @@ from tocsin.journal.port import (
     RETIRED,
     Broken,
     ClaimTaken,
+    Durability,
     NotDurable,
     Tip,
     first_recorded_since,
@@ -37,7 +37,7 @@ from tocsin.journal.port import (
 from tocsin.journal.sqlite_connection import FOREIGN, Translated, connect, create_file, file_identity, in_our_words
 from tocsin.journal.turn import reached, turn
 from tocsin.journal.verify import check_link
-from tocsin.model.claims import CLAIM_BYTES, Claim
+from tocsin.model.claims import Claim
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.times import Day, Instant, day_start, floor_quarter
 
@@ -50,7 +50,6 @@ READERS_MILLISECONDS: Final = 200
 """How long a log that is to be emptied waits for its readers, and writers with it."""
 LOAD_EVENTS: Final = 5_000
 """Events of a load that are in memory at once; of all others their claims alone."""
-_NUMBER: Final = struct.Struct(">Q")
 
 _TIP: Final = "SELECT sequence, digest, recorded_at, term, beats FROM tip"
 _LAST: Final = "SELECT sequence, digest FROM event ORDER BY sequence DESC LIMIT 1"
@@ -70,14 +69,6 @@ _ERASABLE: Final = (
 )
 _ERASE: Final = "UPDATE event SET content = NULL WHERE sequence > ? AND sequence <= ? AND substr(content, 1, 4) = ?"
 _MOVE_TIP: Final = "UPDATE tip SET sequence = ?, digest = ?, recorded_at = ?, beats = ?"
-
-
-class Durability(Enum):
-    """What is asked of the disk under the journal."""
-
-    REQUIRED = "required"
-    WAIVED = "waived"
-    """For tests and trials: a journal in memory is taken, and lost with the machine."""
 
 
 def create(path: Path, term: int = FIRST_TERM, durability: Durability = Durability.REQUIRED) -> "SqliteJournal":
@@ -157,16 +148,15 @@ class SqliteJournal:
             tip = _tip(connection)
             if tip.sequence:
                 raise Invalid("The journal is not empty: events are restored into a new one only.")
-            claims: list[bytes] = []
+            index = ClaimIndex()
             waiting = iter(events)
             while batch := list(islice(waiting, LOAD_EVENTS)):
                 for event in batch:
                     check_link(tip, event)
                     tip = tip.moved_to(event)
                 connection.executemany(_ADD_EVENT, map(_event_row, batch))
-                claims += (claim + _NUMBER.pack(event.sequence) for event in batch for claim in event.claims)
-            claims.sort()
-            connection.executemany(_ADD_CLAIM, _claim_entries(claims))
+                index.add(batch)
+            connection.executemany(_ADD_CLAIM, index.rows())
             connection.execute(_MOVE_TIP, (tip.sequence, tip.digest, tip.recorded_at, tip.beats))
         return tip
 
@@ -273,6 +263,9 @@ class SqliteGroup:
     def read(self, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]:
         return self._ask(lambda connection: _events(connection, after, limit))
 
+    def expect(self, claims: Iterable[Claim]) -> None:
+        pass  # the file is at hand
+
     def claimed(self, claim: Claim) -> int | None:
         return self._ask(lambda connection: _holder(connection, claim))
 
@@ -375,17 +368,6 @@ def _event_row(event: StoredEvent) -> tuple[object, ...]:
         b"".join(event.claims),
         event.digest,
     )
-
-
-def _claim_entries(ordered: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """The rows of the index, of claims with their events' numbers behind. Raises `Broken` where one is held twice."""
-    before = b""
-    for entry in ordered:
-        claim, sequence = entry[:CLAIM_BYTES], _NUMBER.unpack_from(entry, CLAIM_BYTES)[0]
-        if claim == before:
-            raise Broken(sequence, "an event before it holds a claim of it")
-        yield claim, sequence
-        before = claim
 
 
 def _check_disk(path: Path, durability: Durability) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tocsin.journal import sqlite
 from tocsin.journal.encoding import decode_body
-from tocsin.journal.sqlite import Durability, SqliteJournal
+from tocsin.journal.port import Durability, Journal
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.events import Founded
 from tocsin.model.ports import Clock
@@ -18,6 +17,7 @@ from tocsin.publication.sign import GaenKey, SigningKeys
 from tocsin.rules.quarantine import Surge
 from tocsin.service.follow import Follower
 from tocsin.service.held_clock import HeldClock
+from tocsin.service.journal_choice import JournalChoice, open_journal
 from tocsin.service.key_folder import GaenSigner, KeyFolder, refuse_loose_mode
 from tocsin.service.perform import Performer
 from tocsin.service.publish import Out, Publisher, refuse_other_journal
@@ -37,7 +37,7 @@ class Deployment:
         self.settings: Settings = load_settings(self.folders)
         self.clock = clock
         self.keys = KeyFolder(self.folders.keys)
-        self.journal = _open_journal(self.folders, self.settings)
+        self.journal: Journal = _open_journal(self.folders, self.settings)
         self.held_clock = HeldClock(clock, self.journal, today)
         self.bucket = FolderBucket(self.folders.bucket)
 
@@ -83,15 +83,15 @@ class Deployment:
         refuse_other_journal(self.journal, out)
 
     def close(self) -> None:
-        """Lets go of the journal's files."""
+        """Lets go of the journal's files or connections."""
         self.journal.close()
 
 
-def _open_journal(folders: Folders, settings: Settings) -> SqliteJournal:
+def _open_journal(folders: Folders, settings: Settings) -> Journal:
     """The journal, if its folder is closed to others and it was founded for the region that the settings name."""
     with suppress(FileNotFoundError):
         refuse_loose_mode(folders.journal.parent, folders.journal.parent)
-    journal = sqlite.open(folders.journal, durability=durability(settings))
+    journal = open_journal(settings.journal, folders.journal, durability(settings))
     for event in journal.read(0, 1):
         founded = decode_body(event.kind, event.body)
         if isinstance(founded, Founded) and founded.region != settings.region:
@@ -99,8 +99,17 @@ def _open_journal(folders: Folders, settings: Settings) -> SqliteJournal:
     return journal
 
 
+def journal_to_read(folders: Folders) -> Journal:
+    """The journal of a deployment's folder, or of a copy for an auditor, which has no settings and is SQLite's.
+
+    Nothing is to be written to it: any disk will do, and no keys are needed.
+    """
+    chosen = load_settings(folders).journal if folders.settings.exists() else JournalChoice()
+    return open_journal(chosen, folders.journal, Durability.WAIVED)
+
+
 def durability(settings: Settings) -> Durability:
-    """What the settings ask of the journal's disk."""
+    """What the settings ask of the disk or the server that keeps the journal."""
     return Durability.WAIVED if settings.single_machine else Durability.REQUIRED
 
 

@@ -10,7 +10,6 @@ import shutil
 from contextlib import closing, suppress
 from pathlib import Path
 
-from tocsin.journal import sqlite
 from tocsin.journal.encoding import NewEvent
 from tocsin.model.base64url import encode
 from tocsin.model.errors import Refused
@@ -18,6 +17,7 @@ from tocsin.model.events import Founded
 from tocsin.model.ports import Clock
 from tocsin.model.times import Instant, day_of
 from tocsin.service.deployment import durability
+from tocsin.service.journal_choice import create_journal
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.settings import Folders, Settings, settings_text
 from tocsin.service.trust import write_trust
@@ -78,13 +78,14 @@ def _claim(folders: Folders) -> None:
 def _fill(folders: Folders, settings: Settings, now: Instant) -> None:
     keys = KeyFolder.create(folders.keys, day_of(now), settings.policy.gaen_signature_infos)
     folders.bucket.mkdir()
-    founded = Founded(settings.region, encode(secrets.token_bytes(DEPLOYMENT_ID_BYTES)))
-    journal = sqlite.create(folders.journal, durability=durability(settings))
-    with closing(journal), journal.group(now) as group:
-        group.append(NewEvent(founded))
     write_trust(folders, settings, keys)
     for folder in (folders.keys, folders.top):
         sync_folder(folder)
+    founded = Founded(settings.region, encode(secrets.token_bytes(DEPLOYMENT_ID_BYTES)))
+    # a journal that lies elsewhere can't be taken away again: as late as it may be
+    journal = create_journal(settings.journal, folders.journal, durability(settings))
+    with closing(journal), journal.group(now) as group:
+        group.append(NewEvent(founded))
     write_whole(folders.settings, settings_text(settings).encode(), 0o644)
     for folder in (folders.top, folders.top.absolute().parent):
         sync_folder(folder)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.policy import Policy
+from tocsin.service.journal_choice import JournalChoice
 from tocsin.service.operations import Operations
 from tocsin.service.settings_table import read_table
 
@@ -52,11 +53,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     port: int = 8787
     """The TCP port to listen on."""
     single_machine: bool = False
-    """Whether a journal on a file system that does not survive a power cut is meant (a demo, a drill)."""
+    """Whether a journal that does not survive the end of one machine is meant (a demo, a drill): on a file system in
+    memory, or in a PostgreSQL without a standby."""
     trusted_proxies: int = 0
     """How many proxies stand before this server: that entry of ``X-Forwarded-For``, from the right, is believed."""
     connections_per_source: Connections = 512
     """Open connections of one address (IPv6: a /64), where no proxy stands before this server; ``none``: no limit."""
+    journal: JournalChoice = JournalChoice()
     operations: Operations = Operations()
     policy: Policy = Policy()
 
@@ -89,7 +92,7 @@ class Folders(Struct, frozen=True):
 
     @property
     def journal(self) -> Path:
-        """The journal's database."""
+        """The journal's file, where SQLite keeps it."""
         return self.top / "journal" / "journal.sqlite"
 
     @property
@@ -144,7 +147,7 @@ base_url = "{settings.base_url}"    # where apps reach this server
 host = "{settings.host}"
 port = {settings.port}
 single_machine = {str(settings.single_machine).lower()}   # true: a journal without a durable disk is meant
-{_door_text(settings)}{_operations_text(settings.operations)}
+{_door_text(settings)}{_table_text("journal", settings.journal)}{_table_text("operations", settings.operations)}
 [policy]
 {_policy_text(settings.policy)}"""
 
@@ -156,11 +159,11 @@ def _door_text(settings: Settings) -> str:
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in given.items() if value != defaults[name])
 
 
-def _operations_text(operations: Operations) -> str:
-    """The table of the operations listener, where it is not at its defaults."""
-    values, default = msgspec.to_builtins(operations), msgspec.to_builtins(Operations())
-    lines = [f"{name} = {json.dumps(value)}\n" for name, value in values.items() if value != default[name]]
-    return "".join(("\n[operations]\n", *lines)) if lines else ""
+def _table_text(name: str, table: JournalChoice | Operations) -> str:
+    """A table of settings, where it is not at its defaults."""
+    values, default = msgspec.to_builtins(table), msgspec.to_builtins(type(table)())
+    lines = [f"{field} = {json.dumps(value)}\n" for field, value in values.items() if value != default[field]]
+    return "".join((f"\n[{name}]\n", *lines)) if lines else ""
 
 
 def _policy_text(policy: Policy) -> str:

@@ -25,6 +25,8 @@ def look(subject: Subject) -> Iterator[Finding]:
         yield Finding(Code.NOT_DURABLE, in_full(error))
     except TocsinError as error:
         yield Finding(Code.JOURNAL_UNUSABLE, in_full(error))
+    if subject.journal_choice.engine != "sqlite":
+        return
     yield from _disk(subject.folders.journal.parent, subject)
     if not mends_wal_reset(sqlite3.sqlite_version_info):
         yield Finding(

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tocsin.journal import sqlite
-from tocsin.journal.sqlite import Durability, SqliteJournal
+from tocsin.journal.port import Durability, Journal
+from tocsin.model.errors import TocsinError
 from tocsin.model.ports import Clock
+from tocsin.service.deployment import durability
+from tocsin.service.journal_choice import JournalChoice, open_journal
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.settings import Folders, Settings, load_settings
 from tocsin.stores.folder import FolderBucket
@@ -44,9 +46,20 @@ class Subject:
         return load_settings(self.folders)
 
     @cached_property
-    def journal(self) -> SqliteJournal:
-        """The journal, on whatever disk."""
-        return sqlite.open(self.folders.journal, Durability.WAIVED)
+    def journal_choice(self) -> JournalChoice:
+        """Which engine keeps the journal: SQLite's, where the settings do not say."""
+        try:
+            return self.settings.journal
+        except TocsinError:
+            return JournalChoice()
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The journal: SQLite's on whatever disk; PostgreSQL's as a server would open it."""
+        on_disk = self.journal_choice.engine == "sqlite"
+        return open_journal(
+            self.journal_choice, self.folders.journal, Durability.WAIVED if on_disk else durability(self.settings)
+        )
 
     @cached_property
     def keys(self) -> KeyFolder:
@@ -59,6 +72,6 @@ class Subject:
         return FolderBucket(self.folders.bucket)
 
     def close(self) -> None:
-        """Lets go of the journal's files, if they were opened."""
+        """Lets go of the journal's files or connections, if it was opened."""
         with contextlib.suppress(KeyError):
             self.__dict__.pop("journal").close()
