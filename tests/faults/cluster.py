@@ -30,7 +30,7 @@ from tests.faults.postgres_server import HOST, USER, PostgresServer, postgres_ho
 from tests.faults.servers import until
 
 NAMES = ("s1", "s2", "s3")
-RETURN_SECONDS = 3
+RETURN_SECONDS = 1
 
 
 @contextmanager
@@ -128,10 +128,19 @@ class Cluster:
         return self._state(node) == "quorum"
 
     def new_database(self, name: str) -> None:
-        """An empty database, in place of one of this name."""
+        """An empty database, in place of one of this name; each standby has it."""
         with self.primary.connect() as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
             connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        self.settle()
+
+    def settle(self) -> None:
+        """Waits until both standbys show all that the primary has."""
+        end = self.primary.ask("SELECT pg_current_wal_flush_lsn()")
+        until(
+            "the standbys are up to date",
+            lambda: all(node.ask(f"SELECT pg_last_wal_replay_lsn() >= '{end}'") for node in self.standbys),
+        )
 
     def url(self, database: str, user: str = USER) -> str:
         """An address that names all three servers; libpq takes the one that can be written."""

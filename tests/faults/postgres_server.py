@@ -57,7 +57,7 @@ def free_port() -> int:
 @contextmanager
 def postgres_home() -> Iterator[Path]:
     """A new folder that `postgres` owns, gone with all in it afterwards. Skips the test where there is no server."""
-    _program("postgres")
+    program("postgres")
     home = Path(tempfile.mkdtemp(prefix="tocsin-postgres-"))
     try:
         if os.geteuid() == 0:
@@ -77,11 +77,11 @@ def as_postgres(*command: str) -> list[str]:
 
 def run_program(name: str, *words: str) -> None:
     """Runs a program of PostgreSQL to its end; fails with what it said."""
-    done = subprocess.run(as_postgres(_program(name), *words), cwd="/", capture_output=True, text=True)
+    done = subprocess.run(as_postgres(program(name), *words), cwd="/", capture_output=True, text=True)
     assert done.returncode == 0, f"{name}: {done.stderr}"
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
     """The newest installed program of this name."""
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda path: int(path.parts[-3]))
     program = str(found[-1]) if found else shutil.which(name)
@@ -119,7 +119,7 @@ class PostgresServer:
         """
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                as_postgres(_program("postgres"), "-D", str(self.data), "-p", str(self.port)),
+                as_postgres(program("postgres"), "-D", str(self.data), "-p", str(self.port)),
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
