@@ -60,6 +60,42 @@ def test_asked_now_or_later(reports: list[tuple[dict[int, int], list[int]]], ask
     }
 
 
+@given(REPORTS, REPORTS, st.sets(st.integers(0, 12)))
+def test_dropped_rows_were_never_held(
+    reports: list[tuple[dict[int, int], list[int]]], later: list[tuple[dict[int, int], list[int]]], gone: set[int]
+) -> None:
+    """Also for what is held afterwards, of keys that went as of those that stayed."""
+    table, other = KeyTable(KeyKind.GAEN, b"secret"), KeyTable(KeyKind.GAEN, b"secret")
+    firsts = []
+    for index, (numbers, _) in enumerate(reports):
+        first = table.hold(index, NOON, bytes(6), content_keys(numbers))
+        if index not in gone:
+            firsts.append((first, other.hold(index, NOON, bytes(6), content_keys(numbers))))
+    left = table.drop(np.isin(table["report"], list(gone)))
+    assert [(int(left[first]), there) for first, there in firsts] == [(there, there) for _, there in firsts]
+    for index, (numbers, _) in enumerate(later, len(reports)):
+        for each in (table, other):
+            each.hold(index, NOON, bytes(6), content_keys(numbers))
+    assert (table.count, table.holders) == (other.count, other.holders)
+    for name in table.names:
+        assert table[name].tobytes() == other[name].tobytes()
+
+
+def test_what_is_known_of_a_key_goes_over_to_the_holder_that_stays() -> None:
+    """Of one whose last public holder goes nothing is known any more."""
+    table = KeyTable(KeyKind.GAEN, b"secret")
+    for report in range(3):
+        table.hold(report, NOON, bytes(6), content_keys({0: 1, 1: 2}))
+    for head, last in ((0, 4), (1, 1)):  # the first key is public under the third report, the second under the first
+        table["public"][head], table["last_row"][head], table["changed"][head] = True, last, 7
+    table.stints = {0: [(0, 5), (2, 6)], 1: [(5, 3)]}
+    table.drop(table["report"] == 0)
+    assert table["head"].tolist() == [0, 1, 0, 1] and table.holders == {0: [0, 2], 1: [1, 3]}
+    told = [table[name].tolist()[:2] for name in ("public", "last_row", "changed")]
+    assert told == [[True, False], [2, NEVER], [7, 0]]
+    assert table.stints == {0: [(0, 6)], 1: [(3, 3)]}
+
+
 def test_a_key_without_a_hold_back_is_refused() -> None:
     table = KeyTable(KeyKind.GAEN, b"secret")
     with pytest.raises(Invalid):

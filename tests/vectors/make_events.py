@@ -133,7 +133,7 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
         ("paused", ACT, None, [request_claim(7)]),
         ("resumed", ACT, None, [request_claim(8)]),
         ("withdrawn", {"report": 5}, None, [b"\x08" + REPORT_ID]),
-        ("erased", {"day": DAY}, None, []),
+        ("erased", {"day": DAY, "objected": []}, None, []),
         ("provider_suspended", {"provider": 3, **ACT}, None, [request_claim(9)]),
         ("provider_restored", {"provider": 3, **ACT, "approved_by": "Ada"}, None, [request_claim(10)]),
         ("phone_codes_issued", {**phone_codes, **ACT}, None, [request_claim(11), number_claim(6, 2**18)]),

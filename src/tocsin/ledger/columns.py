@@ -73,6 +73,15 @@ class Columns:
         del self._waiting[count - self._written :]
         return True
 
+    def keep(self, rows: NDArray[np.bool_]) -> None:
+        """Drops all rows but these, which move up; what the others held is given back to the system."""
+        self._write()
+        self.torn = True
+        self._written = self._room = int(rows.sum())
+        for name, array in self._arrays.items():
+            self._arrays[name] = array[: len(rows)][rows]
+        self.torn = False
+
     def copy(self) -> "Columns":
         """A table of its own with these rows."""
         twin = Columns({name: array.dtype for name, array in self._arrays.items()})

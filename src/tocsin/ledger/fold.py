@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from tocsin.ledger.erasure import forget_day
 from tocsin.ledger.key_table import NEVER, KeyTable
 from tocsin.ledger.phone_codes import PhoneCode
 from tocsin.ledger.predicates import covered_reports, standing_revocations, standing_rollbacks
@@ -220,7 +221,8 @@ def _hold(ledger: Ledger, event: Event, body: HasKeys, root: int, rollbacks: int
     """Adds the row of a report or a continuation, and the keys that it holds. Nothing that waits is written for it."""
     if not (0 <= body.received_at < _NO_INSTANT and 0 <= body.report_type < _NO_REPORT_TYPE):
         raise Invalid(f"event {event.sequence} has a time or a report type that the ledger has no room for")
-    content, index = event.content, ledger.reports.count
+    day, index = body.received_at // DAY_SECONDS, ledger.reports.count
+    content = None if day in ledger.erased_days else event.content  # X4: it came too late
     batch, serial, provider, sent, objections = 0, 0, 0, _NO_DIGEST, 0
     kind, first_row, rows = KeyKind.GAEN, 0, 0
     if content is not None:
@@ -228,8 +230,8 @@ def _hold(ledger: Ledger, event: Event, body: HasKeys, root: int, rollbacks: int
         objections = standing_revocations(ledger, batch, serial, provider, event.sequence)  # O5
         kind, rows = kind_of(content.keys), len(content.keys)
         first_row = ledger.keys[kind].hold(index, body.received_at, _hold_bytes(body, event), content.keys)
-    elif event.sealed:
-        ledger.sealed_days.add(body.received_at // DAY_SECONDS)
+    elif event.sealed and day not in ledger.erased_days:
+        ledger.sealed_days.add(day)
     ledger.reports.append(
         (
             event.sequence,
@@ -405,9 +407,7 @@ def rows_of_moves(
 
 
 def _erased(ledger: Ledger, event: Event, body: Erased) -> None:
-    reports = ledger.reports
-    reports["erased"][reports["received_at"] // DAY_SECONDS == body.day] = True
-    ledger.sealed_days.discard(body.day)
+    forget_day(ledger, body.day, _report_indices(ledger, body.objected, event))
 
 
 def _report_index(ledger: Ledger, sequence: int, event: Event) -> int:

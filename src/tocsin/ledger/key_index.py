@@ -48,6 +48,15 @@ class KeyIndex:
             heads[rows - start] = self._place(words, rows)
         return heads
 
+    def fill_anew(self, records: Records, heads: Rows) -> None:
+        """Forgets every row; `heads`, the first holders of the keys in `records`, ascending, are known instead."""
+        words = _words(records)
+        self._empty_table(_FIRST_BITS)
+        for begin in range(0, len(heads), _AT_ONCE):
+            run = heads[begin : begin + _AT_ONCE]
+            self._make_room(words, len(run))
+            self._place(words, run)
+
     def _make_room(self, words: Words, rows: int) -> None:
         """Keeps half of the slots free, so that a search ends after a step or two."""
         bits = self._bits

@@ -24,6 +24,8 @@ from tocsin.model.keys import (
 )
 
 NEVER: Final = -1
+_NEVER_PUBLIC: Final = {"public": False, "last_row": NEVER, "first_entered": 0, "changed": 0, "left": 0}
+"""What is known of a key that was never public."""
 
 
 class _Held(Struct, frozen=True, eq=False, gc=False):
@@ -113,6 +115,57 @@ class KeyTable:
         while self.count > count:
             self.count -= len(self._waiting.pop().keys)
         return True
+
+    def drop(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Drops these rows, as if they had never been held; the others move up.
+
+        A key of which another holder is left goes over to that one; if a row that goes was the last one public, the key
+        is as if it never was. Returns for each row there was, and for the end, how many rows before it are left. Cost:
+        one copy of what is left.
+        """
+        self._lay_out()
+        self._torn = True
+        columns, kept = self._columns, ~rows
+        left = np.concatenate([[0], np.cumsum(kept)])
+        self._hand_over(rows)
+        last = columns["last_row"]
+        columns["head"][:] = left[columns["head"]]
+        columns["last_row"][:] = np.where(last == NEVER, NEVER, left[last])
+        self.stints = {
+            int(left[head]): [(int(left[row]), ended) for row, ended in stints if kept[row]]
+            for head, stints in self.stints.items()
+            if kept[head]
+        }
+        self._holders = {
+            int(left[head]): [int(left[row]) for row in holders] for head, holders in self._holders.items()
+        }
+        columns.keep(kept)
+        self.count = columns.count
+        self._index.fill_anew(columns["record"], np.nonzero(columns["head"] == np.arange(self.count))[0])
+        self._torn = False
+        return left
+
+    def _hand_over(self, rows: NDArray[np.bool_]) -> None:
+        """Gives each key of which some holders go to the first that stays, with what is known of it."""
+        columns = self._columns
+        last = columns["last_row"]
+        going = (last != NEVER) & rows[last]
+        for name, never in _NEVER_PUBLIC.items():
+            columns[name][going] = never
+        holders, self._holders = self._holders, {}
+        for head, held in holders.items():
+            staying = [row for row in held if not rows[row]]
+            if not staying:
+                continue
+            first = staying[0]
+            if first != head:
+                columns["head"][staying] = first
+                for name in (*_NEVER_PUBLIC, "final"):
+                    columns[name][first] = columns[name][head]
+                if head in self.stints:
+                    self.stints[first] = self.stints.pop(head)
+            if len(staying) > 1:
+                self._holders[first] = staying
 
     def copy(self) -> "KeyTable":
         """A table of its own with these rows."""

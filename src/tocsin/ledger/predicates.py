@@ -56,6 +56,20 @@ def standing_rollbacks(ledger: Ledger, report: int) -> int:
     return sum(_names(rollback, report) for rollback in rollbacks)
 
 
+def rollbacks_against(ledger: Ledger, rows: NDArray[np.intp]) -> NDArray[np.int32]:
+    """How many rollbacks stand against each of these rows: those that name it, or the first report that it continues.
+
+    Beside these only revocations count among a row's objections.
+    """
+    reports = ledger.reports
+    own, first = reports["sequence"][rows], reports["sequence"][reports["root"][rows]]
+    counts = np.zeros(len(rows), np.int32)
+    for rollback in ledger.objections.values():
+        if isinstance(rollback, Rollback) and rollback.standing:
+            counts += np.isin(own, rollback.reports) | np.isin(first, rollback.reports)
+    return counts
+
+
 def _names(rollback: Rollback, report: int) -> bool:
     place = bisect_left(rollback.reports, report)
     return rollback.reports[place : place + 1] == (report,)

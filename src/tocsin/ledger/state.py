@@ -128,6 +128,8 @@ class Ledger:
         """The public files of every version but the newest, whose own are recorded with the next one."""
         self.sealed_days: set[int] = set()
         """UTC days of reports whose content could not be opened when it was folded, and is not erased."""
+        self.erased_days: set[int] = set()
+        """UTC days whose content is erased: none of it is in this ledger, whenever it was folded."""
         self.report_by_id: dict[bytes, int] = {}
         self.continuations: dict[int, list[int]] = {}
         """Row of a first report → the rows of its continuations, ascending; only where there are any."""

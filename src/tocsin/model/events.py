@@ -257,10 +257,16 @@ class Published(Body, frozen=True):
 
 
 class Erased(Body, frozen=True):
-    """The day key of this UTC day is destroyed; the content under it can never be read again."""
+    """The day key of this UTC day is destroyed; the content under it can never be read again.
+
+    `objected`: sequences, ascending, of what was received that day, stands under a revocation at this moment, and is of
+    a person of whom something is left: what their other keys stand for rests on it, and with its content goes the
+    only thing that says so.
+    """
 
     kind: ClassVar[str] = "erased"
     day: int
+    objected: tuple[int, ...] = ()
 
 
 BODIES: Final[tuple[type[Body], ...]] = (

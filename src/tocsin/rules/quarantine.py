@@ -61,7 +61,8 @@ def surges(ledger: Ledger, policy: Policy, now: Instant) -> tuple[Surge, ...]:
 def _people_of_providers(ledger: Ledger) -> NDArray[np.bool_]:
     """First reports, and what continues one with a code of another provider: to that provider it is a first one."""
     providers = ledger.reports["provider"]
-    elsewhere: NDArray[np.bool_] = providers != providers[ledger.reports["root"]]
+    roots = ledger.reports["root"]
+    elsewhere: NDArray[np.bool_] = (providers != providers[roots]) & ~ledger.reports["erased"][roots]
     return first_reports(ledger) | elsewhere
 
 
