@@ -1,9 +1,13 @@
-"""`tocsin journal`: prove what was recorded."""
+"""`tocsin journal`: prove what was recorded, and copy it."""
 
-from cyclopts import App
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
 
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json
 from tocsin.cli.terminal import InTerminal, counted
+from tocsin.journal import sqlite_backup
 from tocsin.journal.port import Broken
 from tocsin.journal.verify import verify as prove
 from tocsin.model.errors import Refused
@@ -66,3 +70,37 @@ def migrate(*, data: Data = DEFAULT_DATA, terminal: InTerminal) -> None:
         raise Refused("no_migrations", "This deployment's journal is a SQLite file, which needs no migration.")
     migrate_journal(settings.journal, durability(settings))
     terminal.say("The journal's tables are what this version of tocsin needs.")
+
+
+@app.command
+def backup(
+    file: Annotated[Path, Parameter(name="FILE", help="The copy to be made; nothing may have this name.")],
+    /,
+    *,
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+    terminal: InTerminal,
+) -> None:
+    """Copy the journal into FILE while servers run; the copy is proven before it gets its name.
+
+    Never keep it where a copy of the key folder is: destroying a day key erases the day only where
+    the journal's copies are without it. How to go back to a copy: docs/operating/restore.md.
+    A journal in PostgreSQL is copied by pg_basebackup.
+
+    Example: tocsin journal backup /backup/journal-2026-02-16.sqlite
+    """
+    folders = Folders(data)
+    if load_settings(folders).journal.engine != "sqlite":
+        raise Refused(
+            "not_sqlite", "This deployment's journal is in PostgreSQL: copy it by `pg_basebackup` (docs/operating/restore.md)"
+        )
+    refuse_loose_modes(folders.keys)
+    tip = sqlite_backup.back_up(folders.journal, file)
+    if json:
+        terminal.json({"file": str(file), "sequence": tip.sequence, "term": tip.term, "digest": tip.digest.hex()})
+        return
+    terminal.line(f"{file} is a whole journal: {counted(tip.sequence, 'event')}, tip {tip.digest.hex()}")
+    terminal.say(
+        f"To go back you also need {folders.settings.name} and {folders.trust.name}, and the key folder: its copy sealed,"
+        " and kept apart from this one (docs/operating/key-folder-lost.md)."
+    )

@@ -13,8 +13,8 @@ from tocsin.service.doctor.subject import Subject
 
 NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs"})
 """SQLite's log is shared memory: over a network it is neither safe nor durable (https://sqlite.org/wal.html)."""
-WAL_RESET_MENDED: Final = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
-"""SQLite releases that mend the WAL-reset fault, each for its own line (https://sqlite.org/wal.html#walresetbug)."""
+WAL_RESET_MENDED: Final = (3, 51, 3)
+"""The SQLite release that mends the WAL-reset fault (https://sqlite.org/wal.html#walresetbug)."""
 
 
 def look(subject: Subject) -> Iterator[Finding]:
@@ -31,9 +31,9 @@ def look(subject: Subject) -> Iterator[Finding]:
     if not mends_wal_reset(sqlite3.sqlite_version_info):
         yield Finding(
             Code.SQLITE_OLD,
-            f"This Python's SQLite is {sqlite3.sqlite_version}, which in rare cases damages a file that several"
-            " processes write (the WAL-reset fault): use 3.51.3 or later, or one in which your distribution has mended"
-            " it. `tocsin journal verify` shows whether the journal is whole.",
+            f"This Python's SQLite is {sqlite3.sqlite_version}, which in rare cases damages a file whose log two"
+            " programs empty at once (the WAL-reset fault). Those of tocsin queue; litestream or a shell beside them does"
+            " not. Use 3.51.3 or later, or one in which your distribution has mended it.",
         )
 
 
@@ -54,9 +54,7 @@ def _disk(folder: Path, subject: Subject) -> Iterator[Finding]:
 def mends_wal_reset(version: tuple[int, ...]) -> bool:
     """Whether this release of SQLite is free of the WAL-reset fault.
 
-    >>> [mends_wal_reset(version) for version in ((3, 40, 1), (3, 44, 6), (3, 51, 2), (3, 53, 0))]
-    [False, True, False, True]
+    >>> [mends_wal_reset(version) for version in ((3, 40, 1), (3, 51, 2), (3, 51, 3))]
+    [False, False, True]
     """
-    if version >= WAL_RESET_MENDED[-1]:
-        return True
-    return any(version[:2] == mended[:2] and version >= mended for mended in WAL_RESET_MENDED)
+    return version >= WAL_RESET_MENDED
