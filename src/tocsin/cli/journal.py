@@ -92,7 +92,8 @@ def backup(
     folders = Folders(data)
     if load_settings(folders).journal.engine != "sqlite":
         raise Refused(
-            "not_sqlite", "This deployment's journal is in PostgreSQL: copy it by `pg_basebackup` (docs/operating/restore.md)"
+            "not_sqlite",
+            "This deployment's journal is in PostgreSQL: copy it by `pg_basebackup` (docs/operating/restore.md)",
         )
     refuse_loose_modes(folders.keys)
     tip = sqlite_backup.back_up(folders.journal, file)
@@ -101,6 +102,6 @@ def backup(
         return
     terminal.line(f"{file} is a whole journal: {counted(tip.sequence, 'event')}, tip {tip.digest.hex()}")
     terminal.say(
-        f"To go back you also need {folders.settings.name} and {folders.trust.name}, and the key folder: its copy sealed,"
-        " and kept apart from this one (docs/operating/key-folder-lost.md)."
+        f"To go back you also need {folders.settings.name} and {folders.trust.name}, and the key folder: its copy"
+        " sealed, and kept apart from this one (docs/operating/key-folder-lost.md)."
     )

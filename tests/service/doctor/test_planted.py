@@ -145,7 +145,7 @@ def test_an_sqlite_that_may_damage_the_file(examined: Examine, monkeypatch: pyte
 def test_a_process_that_holds_the_journal(site: Site, examined: Examine) -> None:
     with turn(site.deployment.folders.journal, 1):
         found = examined()
-    assert set(found) == {"journal_held"} and "journal.sqlite-turn" in found["journal_held"]
+    assert set(found) == {"cannot_append"} and "journal.sqlite-turn" in found["cannot_append"]
 
 
 def test_an_event_of_a_newer_version(site: Site, examined: Examine) -> None:

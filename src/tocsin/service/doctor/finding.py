@@ -28,7 +28,7 @@ class Code(Enum):
     JOURNAL_UNUSABLE = ("journal_unusable", Severity.WRONG)
     NOT_DURABLE = ("not_durable", Severity.WRONG)
     SQLITE_OLD = ("sqlite_old", Severity.WARNING)
-    JOURNAL_HELD = ("journal_held", Severity.WRONG)
+    CANNOT_APPEND = ("cannot_append", Severity.WRONG)
     UNKNOWN_KIND = ("unknown_kind", Severity.WRONG)
     SECOND_WRITER = ("second_writer", Severity.WRONG)
 

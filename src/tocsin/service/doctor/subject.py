@@ -1,6 +1,5 @@
 """What the doctor looks at: the parts of one deployment, each opened when a check asks for it."""
 
-import contextlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +9,6 @@ from msgspec import Struct
 from tocsin.journal.port import Durability, Journal
 from tocsin.model.errors import TocsinError
 from tocsin.model.ports import Clock
-from tocsin.service.deployment import durability
 from tocsin.service.journal_choice import JournalChoice, open_journal
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.settings import Folders, Settings, load_settings
@@ -53,13 +51,19 @@ class Subject:
         except TocsinError:
             return JournalChoice()
 
-    @cached_property
+    @property
     def journal(self) -> Journal:
-        """The journal: SQLite's on whatever disk; PostgreSQL's as a server would open it."""
-        on_disk = self.journal_choice.engine == "sqlite"
-        return open_journal(
-            self.journal_choice, self.folders.journal, Durability.WAIVED if on_disk else durability(self.settings)
-        )
+        """The journal, on whatever disk. A failure is remembered: a server that is away is waited for once."""
+        if isinstance(self._journal, TocsinError):
+            raise self._journal
+        return self._journal
+
+    @cached_property
+    def _journal(self) -> Journal | TocsinError:
+        try:
+            return open_journal(self.journal_choice, self.folders.journal, Durability.WAIVED)
+        except TocsinError as error:
+            return error
 
     @cached_property
     def keys(self) -> KeyFolder:
@@ -73,5 +77,6 @@ class Subject:
 
     def close(self) -> None:
         """Lets go of the journal's files or connections, if it was opened."""
-        with contextlib.suppress(KeyError):
-            self.__dict__.pop("journal").close()
+        opened = self.__dict__.get("_journal")
+        if opened is not None and not isinstance(opened, TocsinError):
+            opened.close()
