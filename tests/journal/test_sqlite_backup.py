@@ -11,8 +11,8 @@ import pytest
 from tests.faults.disks import disk
 from tocsin.journal import sqlite, sqlite_backup
 from tocsin.journal.encoding import NewEvent
-from tocsin.journal.port import Broken
-from tocsin.journal.sqlite import Durability, SqliteJournal
+from tocsin.journal.port import Broken, Durability
+from tocsin.journal.sqlite import SqliteJournal
 from tocsin.journal.sqlite_backup import back_up
 from tocsin.journal.verify import verify
 from tocsin.model.errors import Refused, Unavailable

@@ -18,8 +18,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tocsin.journal import sqlite
-from tocsin.journal.port import Tip
-from tocsin.journal.sqlite import Durability
+from tocsin.journal.port import Durability, Tip
 from tocsin.journal.sqlite_connection import Translated, connect
 from tocsin.journal.verify import verify
 from tocsin.model.errors import Refused
