@@ -6,9 +6,11 @@ same content. What earlier versions made is named by the journal (`Published.mad
 
 import hashlib
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tocsin.formats.gaen.writer import ExportHeader, encode_export, export_parts, revisions
 from tocsin.formats.keyset import REMOVALS, KeysetDelta, KeysetDump, Removals, encode_delta, encode_dump
@@ -33,6 +35,9 @@ from tocsin.model.keys import KeyKind, KeysByKind, Records, key_days, kind_of, r
 from tocsin.model.policy import SignatureInfo
 from tocsin.model.times import DAY_SECONDS, Day
 from tocsin.publication.index import Index, index_of, indexed_deltas
+
+_NO_DAY: Final = Day(2**32 - 1)
+"""No key is live from this day on."""
 
 
 class Object(Struct, frozen=True):
@@ -109,12 +114,44 @@ def build(ledger: Ledger) -> Built:
     return Built(leaf, (*objects, *lists), exports, index_of(ledger, made), made)
 
 
+class Remade(Struct, frozen=True, eq=False):
+    """Files of an earlier version, made again: keyset files, and GAEN files still to be signed."""
+
+    objects: tuple[Object, ...]
+    exports: tuple[Export, ...]
+
+
+def remake(ledger: Ledger, wanted: Sequence[MadeFile]) -> Remade:
+    """Those of `wanted` that the newest version of `ledger` made, `ledger` as for `build`.
+
+    What is made is held against the digest that was recorded: a file of which a key is erased by now is left out. So no
+    set digest is needed, nor the keys of the whole set where only a delta is wanted.
+    """
+    version = ledger.versions[-1]
+    digests = {file.digest for file in wanted if file.to_version == version.version}
+    kinds = {(file.profile, file.kind) for file in wanted if file.digest in digests}
+    version = replace(version, files=tuple(spec for spec in version.files if (spec.profile, spec.kind) in kinds))
+    first_day = Day(version.first_day) if "dump" in {kind for _, kind in kinds} else _NO_DAY
+    live = {kind: sorted_by_key(records) for kind, records in live_keys(ledger, first_day).items()}
+    return Remade(
+        tuple(
+            Object(Profile.KEYSET, file.data)
+            for file in _keysets(ledger, version, live)
+            if _digest(file.data) in digests
+        ),
+        tuple(file for file in _exports(ledger, version, live[KeyKind.GAEN]) if _digest(file.data) in digests),
+    )
+
+
+def files_in_force(ledger: Ledger) -> list[MadeFile]:
+    """The files that the leaf of the newest version or the index names, as far as earlier versions made them."""
+    dumps = [*_newest_dump(ledger.made, Profile.KEYSET), *_newest_dump(ledger.made, Profile.GAEN)]
+    return [*dumps, *_listed_deltas(ledger, ledger.made), *indexed_deltas(ledger, ledger.made)]
+
+
 def versions_in_force(ledger: Ledger) -> set[int]:
     """The versions that made the files which the leaf of the newest version or the index names; that one included."""
-    version = ledger.versions[-1]
-    files = [*_newest_dump(ledger.made, Profile.KEYSET), *_newest_dump(ledger.made, Profile.GAEN)]
-    files += [*_listed_deltas(ledger, ledger.made), *indexed_deltas(ledger, ledger.made)]
-    return {file.to_version for file in files} | {version.version}
+    return {file.to_version for file in files_in_force(ledger)} | {ledger.version}
 
 
 def keys_in_force(ledger: Ledger) -> set[SignatureInfo]:
@@ -241,8 +278,13 @@ def _list_of(files: Sequence[MadeFile]) -> bytes:
 
 
 def _made(profile: Profile, file: Keyset | Export, part: int, parts: int) -> MadeFile:
-    digest = encode(hashlib.sha256(file.data).digest())
-    return MadeFile(profile, file.kind, file.from_version, file.to_version, part, parts, digest, len(file.data))
+    name = _digest(file.data)
+    return MadeFile(profile, file.kind, file.from_version, file.to_version, part, parts, name, len(file.data))
+
+
+def _digest(data: bytes) -> str:
+    """How `MadeFile.digest` is written."""
+    return encode(hashlib.sha256(data).digest())
 
 
 def _name_of(file: MadeFile) -> Named:

@@ -15,7 +15,7 @@ from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.policy import SignatureInfo
 from tocsin.model.ports import Signer
 from tocsin.model.times import utc
-from tocsin.publication.build import Built, Export
+from tocsin.publication.build import Built, Export, Remade
 from tocsin.publication.index import Index
 from tocsin.transparency.note import NoteVerifier, sign_note
 
@@ -78,15 +78,20 @@ def key_file(info: SignatureInfo) -> str:
 
 def sign(built: Built, keys: SigningKeys) -> Release:
     """`built`, signed. Raises `Unavailable` if a key that the version names is not here, `Invalid` if one is wrong."""
-    region = built.leaf.region
-    objects = {
-        object_name(region, entry.profile, hashlib.sha256(entry.data).digest()): entry.data for entry in built.objects
-    }
-    for export in built.exports:
-        name = object_name(region, Profile.GAEN, hashlib.sha256(export.data).digest())
-        objects[name] = _signed_zip(export, keys.gaen)
+    objects = sign_files(built.leaf.region, built, keys)
     head = sign_note(head_text(keys.head_verifier.name, built.leaf), keys.head_verifier, keys.head)
     return Release(built.leaf.version, built.leaf.term, objects, built.index, head)
+
+
+def sign_files(region: str, made: Built | Remade, keys: SigningKeys) -> dict[str, bytes]:
+    """The immutable objects of `made`, by name. Raises as `sign`."""
+    objects = {
+        object_name(region, entry.profile, hashlib.sha256(entry.data).digest()): entry.data for entry in made.objects
+    }
+    for export in made.exports:
+        name = object_name(region, Profile.GAEN, hashlib.sha256(export.data).digest())
+        objects[name] = _signed_zip(export, keys.gaen)
+    return objects
 
 
 def _signed_zip(export: Export, gaen: Mapping[SignatureInfo, GaenKey]) -> bytes:

@@ -41,29 +41,30 @@ class Follower:
         self._day_keys = day_keys
         self.forget()
 
-    def follow(self, read: Read) -> Iterator[Event]:
-        """Folds the events behind the ledger one by one; yields each when the ledger stands right behind it.
+    def follow(self, read: Read, stops: Callable[[Event], bool] = lambda event: True) -> Iterator[Event]:
+        """Folds the events behind the ledger; yields each at which it `stops`, when the ledger stands right behind it.
 
         Raises as `read` does; `Broken` where the chain does not hold; `UnknownKind` for an event that only a newer
         version knows; `Invalid` for a content that does not open. The ledger then holds what came before.
         """
         for page in self._pages(read):
             opener = Opener(self._day_keys)
-            for stored in page:
-                event = opener.event(stored)
-                self.fold([event])
-                yield event
-
-    def catch_up(self, read: Read) -> None:
-        """Folds everything behind the ledger, a page at a time. Raises as `follow`."""
-        for page in self._pages(read):
-            opener = Opener(self._day_keys)
             opened: list[Event] = []
             try:
                 for stored in page:
-                    opened.append(opener.event(stored))
+                    event = opener.event(stored)
+                    opened.append(event)
+                    if stops(event):
+                        self.fold(opened)
+                        opened = []
+                        yield event
             finally:
                 self.fold(opened)
+
+    def catch_up(self, read: Read) -> None:
+        """Folds everything behind the ledger, a page at a time. Raises as `follow`."""
+        for _ in self.follow(read, stops=lambda event: False):
+            pass
 
     def _pages(self, read: Read) -> Iterator[list[StoredEvent]]:
         if self.ledger.torn or self._is_key_back():

@@ -27,15 +27,15 @@ from tocsin.ledger.queries import is_whole
 from tocsin.ledger.state import Ledger
 from tocsin.model.claims import version_claim
 from tocsin.model.errors import Invalid, Refused, Unavailable
-from tocsin.model.events import Draft, MadeFile, Published
+from tocsin.model.events import Draft, Event, MadeFile, Published
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
-from tocsin.publication.build import build, versions_in_force
+from tocsin.publication.build import build, files_in_force, remake
 from tocsin.publication.in_force import damaged, missing
 from tocsin.publication.index import index_of, put_index
 from tocsin.publication.plan import last_at, overtakes, plan
 from tocsin.publication.release import Released, put, release, released
-from tocsin.publication.sign import SigningKeys, sign, signing_infos
+from tocsin.publication.sign import SigningKeys, sign, sign_files, signing_infos
 from tocsin.rules.attribution import REQUEST_ID_BYTES, attribution
 from tocsin.rules.quarantine import Surge, quarantine, surges
 from tocsin.service.follow import Follower
@@ -85,6 +85,11 @@ def refuse_other_journal(journal: Journal, out: Released) -> None:
 def surge_words(surge: Surge) -> str:
     """Why a surge is kept back: the reason that its event gives."""
     return f"a surge: {surge.reports} reports, where up to {surge.most} are usual"
+
+
+def _version(event: Event) -> int | None:
+    """The version that `event` decided, if it did."""
+    return event.body.version if isinstance(event.body, Published) else None
 
 
 class _Overtaken(Exception):
@@ -138,11 +143,24 @@ class Publisher:
         self._mend()  # 1
         while self._decide():  # 2 and 3
             self._mend()  # 4
+        self._look_after_files()
+        return self._released().version
+
+    def restore(self) -> int:
+        """Puts out what the journal has decided, all of it, and decides nothing: for a bucket that was lost.
+
+        Returns the newest version that is then out. Raises as `publish`; `Unavailable` too, once all is out that can
+        be, for files whose keys are erased.
+        """
+        self._mend()
+        self._look_after_files()
+        return self._released().version
+
+    def _look_after_files(self) -> None:
         try:
             self._restore_files()  # 5
         finally:  # also where a file is lost for good: the index must not name it
             self._mend_index()  # 6
-        return self._released().version
 
     def _mend(self) -> None:
         """Puts out the newest version that the journal decided, if the bucket does not have it.
@@ -168,18 +186,16 @@ class Publisher:
     def _put_files_in_force(self, behind: int) -> None:
         """Makes the files that the newest version names, for a bucket whose head is at version `behind`.
 
-        Those whose keys are erased by now can't be made again and are left out: phones of that age take the dump. The
-        ledger then stands at the newest version.
+        Those of which a key is erased by now can't be made again and are left out: phones of that age take the dump.
+        The ledger then stands at the newest version.
         """
-        newest, wanted = self.ledger.version, versions_in_force(self.ledger)
+        newest, region, wanted = self.ledger.version, self.ledger.region, files_in_force(self.ledger)
+        versions = {file.to_version for file in wanted if file.to_version > behind}
         self._follower.forget()
-        for event in self._follower.follow(self._journal.read):
-            if not isinstance(event.body, Published):
-                continue
-            if event.body.version == newest:
+        for event in self._follower.follow(self._journal.read, lambda event: _version(event) in {newest, *versions}):
+            if _version(event) == newest:
                 return
-            if event.body.version in wanted and event.body.version > behind and is_whole(self.ledger):
-                put(sign(build(self.ledger), self._signing_keys).objects, self._bucket)
+            put(sign_files(region, remake(self.ledger, wanted), self._signing_keys), self._bucket)
 
     def _restore_files(self) -> None:
         """Makes again what is lost or damaged of the files in force: read whole once a version, else looked at."""
