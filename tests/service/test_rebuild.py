@@ -9,9 +9,10 @@ from msgspec.structs import replace
 
 from tests.sites import PROMPT, FixedClock, Site, report
 from tocsin.formats.wire import decode_answer
+from tocsin.journal import sqlite
 from tocsin.journal.archive import Archive, make_archive, open_archive
 from tocsin.journal.encoding import NewEvent, StoredEvent, decode_body, number_event
-from tocsin.journal.port import Broken, Tip
+from tocsin.journal.port import Broken, Durability, Tip
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid, Refused, TocsinError, Unavailable
 from tocsin.model.times import QUARTER_SECONDS, day_of, floor_quarter
@@ -164,8 +165,9 @@ def test_a_gap_and_a_broken_chain_are_named(site: Site, tmp_path: Path) -> None:
         events[-1].sequence + 1,
         events[-1].recorded_at,
     )
-    twice = refused(site, tmp_path, Kept([*events, replayed]), Broken)
-    assert isinstance(twice, Broken) and twice.sequence == len(events) + 1
+    with pytest.raises(Broken) as twice:  # the chain holds; only the index of claims shows it
+        rebuild(tmp_path / "new", Kept([*events, replayed]), site.top / "keys", site.top / "tocsin.toml", site.clock)
+    assert twice.value.sequence == len(events) + 1 and not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("part", ["days", "issuing-1", "head"])
@@ -308,3 +310,13 @@ def test_files_of_which_keys_are_erased_are_told(tmp_path: Path, clock: FixedClo
     assert lacking(new) == [] and told.unfinished is None
     new.close()
     site.deployment.close()
+
+
+def test_a_journal_into_which_nothing_came_is_not_served(site: Site, tmp_path: Path) -> None:
+    """What a rebuild leaves that is killed: nothing may be recorded in it."""
+    top = shutil.copytree(site.top, tmp_path / "half")
+    shutil.rmtree(top / "journal")
+    (top / "journal").mkdir(mode=0o700)
+    sqlite.create(top / "journal" / "journal.sqlite", durability=Durability.WAIVED).close()
+    with pytest.raises(Invalid, match="empty"):
+        Deployment(top, site.clock)

@@ -29,7 +29,7 @@ from tocsin.journal.port import (
 )
 from tocsin.journal.postgres_connection import READ_SECONDS, JournalConnection, Translated, check_standbys
 from tocsin.journal.postgres_pool import Pool
-from tocsin.journal.verify import check_link
+from tocsin.journal.verify import linked
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.times import Day, Instant, day_start, floor_quarter
@@ -157,11 +157,9 @@ class PostgresJournal:
             if tip.sequence:
                 raise Invalid("The journal is not empty: events are restored into a new one only.")
             index = ClaimIndex()
-            coming = iter(events)
+            coming = linked(events)
             while some := list(islice(coming, LOADED_AT_ONCE)):
-                for event in some:
-                    check_link(tip, event)
-                    tip = tip.moved_to(event)
+                tip = tip.moved_to(some[-1])
                 index.add(some)
                 _copy(connection, _COPY_EVENTS, map(_row, some))
             _copy(connection, _COPY_CLAIMS, index.rows())

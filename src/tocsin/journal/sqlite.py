@@ -36,7 +36,7 @@ from tocsin.journal.port import (
 )
 from tocsin.journal.sqlite_connection import FOREIGN, Translated, connect, create_file, file_identity, in_our_words
 from tocsin.journal.turn import reached, turn
-from tocsin.journal.verify import check_link
+from tocsin.journal.verify import linked
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.times import Day, Instant, day_start, floor_quarter
@@ -149,11 +149,9 @@ class SqliteJournal:
             if tip.sequence:
                 raise Invalid("The journal is not empty: events are restored into a new one only.")
             index = ClaimIndex()
-            waiting = iter(events)
+            waiting = linked(events)
             while batch := list(islice(waiting, LOAD_EVENTS)):
-                for event in batch:
-                    check_link(tip, event)
-                    tip = tip.moved_to(event)
+                tip = tip.moved_to(batch[-1])
                 connection.executemany(_ADD_EVENT, map(_event_row, batch))
                 index.add(batch)
             connection.executemany(_ADD_CLAIM, index.rows())

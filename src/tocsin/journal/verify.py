@@ -4,7 +4,7 @@ What it can't see is a whole journal that someone wrote anew, every digest recom
 what has been published.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import lt
 from typing import Final, Protocol
 
@@ -75,6 +75,15 @@ def check_link(previous: Tip, event: StoredEvent) -> None:
         raise refuse(str(invalid)) from None
     if digest != event.digest or not _are_claims(event.claims):
         raise refuse("it or an event before it was changed: its digest is not that of what is stored")
+
+
+def linked(events: Iterable[StoredEvent]) -> Iterator[StoredEvent]:
+    """`events`, from number 1 on, each checked before it is handed on. Raises as `check_link`."""
+    tip = Tip()
+    for event in events:
+        check_link(tip, event)
+        tip = tip.moved_to(event)
+        yield event
 
 
 def _are_claims(claims: tuple[Claim, ...]) -> bool:

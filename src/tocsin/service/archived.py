@@ -64,8 +64,9 @@ class Loading:
 
     def _events(self, fence: Callable[[], None]) -> Iterator[StoredEvent]:
         after = 0
-        for before in (lambda: None, fence):
-            before()
+        for is_fenced in (False, True):
+            if is_fenced:
+                fence()
             for page in self._pages(after):
                 for stored in page:
                     self._look(stored)
@@ -73,8 +74,10 @@ class Loading:
                 after = page[-1].sequence
                 self._told(after)
             self._refuse_other_head()
-        if not after:
-            raise Refused("no_archive", "the archive is empty: there is nothing to rebuild from. Is it the right one?")
+            if not after:
+                raise Refused(
+                    "no_archive", "the archive is empty: there is nothing to rebuild from. Is it the right one?"
+                )
 
     def _pages(self, after: int) -> Iterator[list[StoredEvent]]:
         pages = self._archive.read(after)

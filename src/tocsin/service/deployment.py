@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tocsin.journal.encoding import decode_body
-from tocsin.journal.port import Durability, Journal
+from tocsin.journal.port import Durability, Journal, refuse_retired
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.events import Founded
 from tocsin.model.ports import Clock
@@ -88,15 +88,27 @@ class Deployment:
 
 
 def _open_journal(folders: Folders, settings: Settings) -> Journal:
-    """The journal, if its folder is closed to others and it was founded for the region that the settings name."""
+    """The journal, if its folder is closed to others, it was founded for the region that the settings name, and it is
+    the one that goes on."""
     with suppress(FileNotFoundError):
         refuse_loose_mode(folders.journal.parent, folders.journal.parent)
     journal = open_journal(settings.journal, folders.journal, durability(settings))
-    for event in journal.read(0, 1):
-        founded = decode_body(event.kind, event.body)
-        if isinstance(founded, Founded) and founded.region != settings.region:
-            raise Invalid(f"the journal was founded for region {founded.region}, and {folders.settings} names another")
+    try:
+        _refuse_unfit(journal, folders, settings)
+    except BaseException:
+        journal.close()
+        raise
     return journal
+
+
+def _refuse_unfit(journal: Journal, folders: Folders, settings: Settings) -> None:
+    refuse_retired(journal.tip())
+    first = next(iter(journal.read(0, 1)), None)
+    if first is None:
+        raise Invalid("the journal is empty: a rebuild or a copy into it broke off, or is under way. Run it again")
+    founded = decode_body(first.kind, first.body)
+    if isinstance(founded, Founded) and founded.region != settings.region:
+        raise Invalid(f"the journal was founded for region {founded.region}, and {folders.settings} names another")
 
 
 def journal_to_read(folders: Folders) -> Journal:

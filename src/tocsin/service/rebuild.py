@@ -22,9 +22,7 @@ from typing import Final
 from msgspec import Struct
 
 from tocsin.client.trust import parse_trust
-from tocsin.journal import sqlite
-from tocsin.journal.port import Journal, Tip
-from tocsin.journal.sqlite import Durability
+from tocsin.journal.port import Durability, Journal, Tip
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.ports import Clock
 from tocsin.model.times import Day
@@ -32,6 +30,7 @@ from tocsin.publication.release import Released, released
 from tocsin.service.archived import Archived, Loading
 from tocsin.service.deployment import Deployment, durability, head_verifier
 from tocsin.service.follow import Follower
+from tocsin.service.journal_choice import JournalChoice, create_journal, open_journal
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.settings import Folders, Settings, load_settings
 from tocsin.service.trust import trust_of, write_trust
@@ -279,10 +278,13 @@ def _head(folders: Folders, placed: _Placed) -> Released:
 
 
 def _refuse_held_journal(folders: Folders) -> None:
-    """Raises `Refused` if there is a journal that holds anything; what a rebuild left that broke off holds nothing."""
+    """Raises `Refused` if there is a journal that holds anything; what a rebuild left that broke off holds nothing.
+
+    A database is looked at when its journal is made.
+    """
     if not folders.journal.exists():
         return
-    with closing(sqlite.open(folders.journal, Durability.WAIVED)) as left:
+    with closing(open_journal(JournalChoice(), folders.journal, Durability.WAIVED)) as left:
         if left.tip().sequence:
             raise Refused(
                 "not_empty",
@@ -296,4 +298,4 @@ def _empty_journal(folders: Folders, settings: Settings, term: int) -> Journal:
         if folders.journal.parent.exists():  # what a rebuild left that broke off: nothing is in it
             shutil.rmtree(folders.journal.parent)
         folders.journal.parent.mkdir(mode=0o700)
-    return sqlite.create(folders.journal, term, durability(settings))
+    return create_journal(settings.journal, folders.journal, durability(settings), term)
