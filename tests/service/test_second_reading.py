@@ -16,20 +16,19 @@ from tocsin.client.state import SyncState
 from tocsin.client.sync import sync
 from tocsin.client.trust import parse_trust
 from tocsin.formats.wire import decode_answer
-from tocsin.journal.port import Group
 from tocsin.ledger.columns import Columns
 from tocsin.ledger.fold import fold
 from tocsin.ledger.key_index import KeyIndex
 from tocsin.ledger.key_table import KeyTable
 from tocsin.ledger.queries import live_rows
 from tocsin.ledger.state import Ledger
-from tocsin.model.calls import Answer, Verdict
+from tocsin.model.calls import Call, Verdict
+from tocsin.model.code_reading import CodeReading
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Event, Reported
 from tocsin.model.keys import KeyKind
 from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, Day, day_of, floor_quarter
-from tocsin.rules.allowance import Allowance
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment, signing_keys
 from tocsin.service.follow import Follower
@@ -140,10 +139,10 @@ def test_a_disk_that_hangs_does_not_hold_its_callers(site: Site, monkeypatch: py
 
 def test_a_call_that_meets_a_fault_does_not_shut_out_its_neighbours(site: Site) -> None:
     class Faulty(Performer):
-        def _answer(self, group: Group, arrival: Arrival, allowance: Allowance) -> Answer:
+        def _heard(self, arrival: Arrival) -> tuple[Call, CodeReading] | None:
             if arrival.body == b"poison":
                 raise ZeroDivisionError
-            return super()._answer(group, arrival, allowance)
+            return super()._heard(arrival)
 
     deployment = site.deployment
     performer = Faulty(deployment.journal, deployment.keys, site.clock, deployment.settings.policy)

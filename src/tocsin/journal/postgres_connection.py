@@ -36,8 +36,8 @@ _UNAPPLIED: Final = (
     "The journal's database has no journal, or an older one: `tocsin journal migrate` makes it what this version needs."
 )
 _NO_JOURNAL: Final = (
-    "The database that [journal] url names holds no journal: `tocsin init` founds one there, or the url (its database,"
-    " its search_path) is not the right one."
+    "The database that [journal] url names holds no journal that this user may see: `tocsin init` founds one there; or"
+    " the url (its database, its search_path) is not the right one, or the user has none of the journal's roles."
 )
 _NEWER: Final = "The journal was made by a newer version of tocsin: update tocsin, then try again."
 _ASLEEP: Final = (
@@ -85,6 +85,9 @@ _FORBIDDEN: Final = (
     "The journal's database refused what would break the journal: an event of the past, a claim or the tip was to be"
     " changed."
 )
+_ANOTHER: Final = "The journal's database server failed (SQLSTATE {state}): nothing was stored, and its log says more."
+_BROKEN_OFF: Final = frozenset({"", "08", "57"})
+"""No SQLSTATE, or one of a connection that broke or was ended."""
 _SENTENCES: Final[dict[str, tuple[type[TocsinError], str]]] = {
     "22": (Invalid, "The journal's database can't hold a value of this event."),
     "23": (Invalid, _FORBIDDEN),
@@ -150,7 +153,10 @@ class JournalConnection(psycopg.Connection[TupleRow]):
 def in_our_words(error: psycopg.Error) -> TocsinError:
     """The error of the server or of the way to it, as one of ours. It repeats nothing."""
     state = error.sqlstate or ""
-    kind, sentence = _SENTENCES.get(state) or _SENTENCES.get(state[:2]) or (Unavailable, _SILENT)
+    known = _SENTENCES.get(state) or _SENTENCES.get(state[:2])
+    if known is None:
+        known = Unavailable, _ANOTHER.format(state=state) if state[:2] not in _BROKEN_OFF else _SILENT
+    kind, sentence = known
     return kind(sentence)
 
 

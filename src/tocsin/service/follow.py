@@ -96,7 +96,9 @@ class Follower:
         page = read(last.sequence - 1)
         if not page or page[0].digest != last.digest:
             raise Broken(
-                last.sequence, "it was read before, and is another one now or gone: an older copy was put back"
+                last.sequence,
+                "it was read before, and is another one now or gone: an older copy was put back, or a fail-over took"
+                " it back",
             )
         return page[1:]
 

@@ -18,7 +18,8 @@ from tocsin.journal.encoding import NewEvent
 from tocsin.journal.port import Group, Journal
 from tocsin.ledger.state import Ledger
 from tocsin.model import base64url
-from tocsin.model.calls import Answer, ContinueCall, ReportCall, Verdict
+from tocsin.model.calls import Answer, Call, ContinueCall, ReportCall, Verdict
+from tocsin.model.code_reading import CodeReading
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.events import Draft, Event, HasKeys
 from tocsin.model.keys import MAX_KEYS
@@ -27,6 +28,7 @@ from tocsin.model.ports import Clock
 from tocsin.model.times import Instant, day_of
 from tocsin.rules import intake
 from tocsin.rules.allowance import Allowance
+from tocsin.rules.expected import expected_claims
 from tocsin.service.allowances import Allowances, SourceAllowance
 from tocsin.service.codes import read_code
 from tocsin.service.follow import Follower
@@ -100,7 +102,9 @@ class Performer:
                 self._refuse_missing_secrets(arrivals)
                 self._allowances.forget(now)
                 allowances = [self._allowances.of(arrival.source, now) for arrival in arrivals]
-                answers = [self._answer(group, *each) for each in zip(arrivals, allowances, strict=True)]
+                heard = [self._heard(arrival) for arrival in arrivals]
+                group.expect(claim for one in heard if one for claim in expected_claims(*one))
+                answers = [self._answer(group, *each) for each in zip(arrivals, heard, allowances, strict=True)]
         except Exception as error:
             if isinstance(error, Unavailable) or len(arrivals) > 1:  # a call that breaks us by itself is no free guess
                 for allowance in allowances:
@@ -158,15 +162,25 @@ class Performer:
         for period in self.ledger.secret_ends:
             self._keys.issuing_secret(period)
 
-    def _answer(self, group: Group, arrival: Arrival, allowance: Allowance) -> Answer:
+    def _heard(self, arrival: Arrival) -> tuple[Call, CodeReading] | None:
+        """The call, and the reading of its code; None if it is no call."""
         try:
             call = decode_call(arrival.body)
         except Invalid:
+            return None
+        code = call.code if isinstance(call, ReportCall | ContinueCall) else None
+        return call, read_code(code, self.ledger, self._keys)
+
+    def _answer(
+        self, group: Group, arrival: Arrival, heard: tuple[Call, CodeReading] | None, allowance: Allowance
+    ) -> Answer:
+        if heard is None:
             return Answer(Verdict.MALFORMED)  # C1
+        call, code = heard
         judgement = intake.judge(
             self.ledger,
             call,
-            read_code(call.code if isinstance(call, ReportCall | ContinueCall) else None, self.ledger, self._keys),
+            code,
             group.claimed,
             self._policy,
             arrival.received_at,
