@@ -69,3 +69,17 @@ def test_every_command_stands_there() -> None:
     page = (_OPERATING / "commands.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `tocsin ([a-z]+(?: [a-z]+)?)", page, re.MULTILINE)
     assert sorted(listed) == sorted(command.name for command in commands())
+
+
+def test_every_page_is_found_by_what_one_sees() -> None:
+    index = (_OPERATING / "index.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(([a-z-]+\.md)", index))
+    assert {path.name for path in _OPERATING.iterdir()} - {"index.md"} <= linked
+
+
+def test_every_page_with_something_to_type_is_tried() -> None:
+    """A page whose indented lines begin with a program is named by a test that does them."""
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parents[1].rglob("test_*.py"))
+    typed = re.compile(r"^ {4}(tocsin|openssl|psql|cp|mv|litestream|systemctl|pg_basebackup) ", re.MULTILINE)
+    for page in _OPERATING.iterdir():
+        assert not typed.search(page.read_text(encoding="utf-8")) or f'"{page.name}"' in tests, page.name
