@@ -63,8 +63,8 @@ class Replication:
         """The tip of what the replica holds, proven; an empty one if it holds nothing yet."""
         self._restored += 1
         path = self.root / f"restored{self._restored}"
-        command = [PROGRAM, "restore", "-config", str(self.configuration), "-if-replica-exists", "-o", str(path)]
-        subprocess.run([*command, str(self.site.deployment.folders.journal)], check=True, capture_output=True)
+        words = ("-config", self.configuration, "-if-replica-exists", "-o", path, self.site.deployment.folders.journal)
+        subprocess.run([PROGRAM, "restore", *words], check=True, capture_output=True)
         if not path.exists():
             return Tip()
         journal = sqlite.open(path, Durability.WAIVED)
@@ -129,9 +129,8 @@ def test_going_back_to_it(site: Site, tmp_path: Path) -> None:
     site.deployment.close()
     shell = Shell(tmp_path, site)
     *steps, doctor = commands(section(PAGE, "Go back to it"))
-    for line in steps:
-        done = shell.type(line)
-        assert done.code == 0, done.err
-    assert tip.digest.hex() in done.out
+    said = [shell.type(line) for line in steps]
+    assert all(done.code == 0 for done in said), said
+    assert tip.digest.hex() in said[-1].out
     assert os.stat(site.deployment.folders.journal).st_mode & 0o777 == 0o600
     assert shell.type(doctor).code == 0
