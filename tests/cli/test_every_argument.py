@@ -93,6 +93,7 @@ def needed(run: Run, site: Site, trust: Path, tmp_path: Path) -> dict[str, list[
         "--select": ["--select", "batch=1"],
         "--phone": ["--phone", str(tmp_path / "phone")],
         "--trust": ["--trust", str(trust)],
+        "--to": ["--to", "sqlite"],
         "--sightings": ["--sightings", str(tmp_path / "seen.json")],
     }
 

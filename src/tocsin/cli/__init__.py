@@ -96,7 +96,7 @@ _COMMANDS = (
     (_TAKE_BACK, "pause", "corrections:pause", "Stop additions to the public set; all else goes on."),
     (_TAKE_BACK, "resume", "corrections:resume", "Let additions go on."),
     (_TAKE_BACK, "quarantine", "quarantine:app", "Keep the new keys of a provider or batch back: begin, lift."),
-    (_LOOK, "journal", "journal:app", "The journal: prove it, copy it: verify, backup."),
+    (_LOOK, "journal", "journal:app", "The journal: verify, backup, copy, migrate."),
     (_LOOK, "standby", "standby:app", "Which standby to promote when the primary is gone: compare."),
     (_LOOK, "export", "export:app", "Look into GAEN export files: inspect."),
     (_TRY, "client", "client:app", "What a phone does: report, track, withdraw, decoy, sync, match."),

@@ -10,11 +10,12 @@ from tocsin.cli.terminal import InTerminal, counted
 from tocsin.journal import sqlite_backup
 from tocsin.journal.port import Broken
 from tocsin.journal.verify import verify as prove
-from tocsin.model.errors import Refused
+from tocsin.model.errors import Invalid, Refused
 from tocsin.model.times import utc
 from tocsin.service.deployment import durability, journal_to_read
-from tocsin.service.journal_choice import migrate_journal
+from tocsin.service.journal_choice import JournalChoice, migrate_journal
 from tocsin.service.key_folder import refuse_loose_modes
+from tocsin.service.moving import move
 from tocsin.service.settings import Folders, load_settings
 
 app = App(name="journal", help="The journal: every report and every act, numbered and chained by digest.")
@@ -105,3 +106,51 @@ def backup(
         f"To go back you also need {folders.settings.name} and {folders.trust.name}, and the key folder: its copy"
         " sealed, and kept apart from this one (docs/operating/key-folder-lost.md)."
     )
+
+
+@app.command
+def copy(
+    *,
+    to: Annotated[
+        str,
+        Parameter(help="Where to: sqlite (a file in the deployment's folder), or postgresql://USER@HOST/DATABASE."),
+    ],
+    data: Data = DEFAULT_DATA,
+    json: Json = False,
+    terminal: InTerminal,
+) -> None:
+    """Copy the journal to the other engine: same numbers, times, digests, claims and term. It goes on there.
+
+    The target must be empty; it is proven before the old journal is retired. From then on nothing is
+    recorded in the old one: a server that still runs on it answers as if the journal were away. So
+    stop the servers first, copy, change [journal] in tocsin.toml, start them again. If it breaks off,
+    the old journal goes on as before: run it again. The way back is a copy the other way.
+
+    Example: tocsin journal copy --to postgresql://tocsin@db1,db2,db3/tocsin
+    """
+    folders = Folders(data)
+    refuse_loose_modes(folders.keys)
+    choice = _choice(to)
+    with terminal.progress() as told:
+        tip = move(
+            folders, load_settings(folders), choice, terminal.clock, lambda done, of: told("events copied", done, of)
+        )
+    if json:
+        terminal.json({"sequence": tip.sequence, "digest": tip.digest.hex(), "term": tip.term})
+        return
+    terminal.say(
+        f"{counted(tip.sequence, 'event')} copied and proven. The journal goes on there: change {folders.settings} to",
+        "",
+    )
+    terminal.line("[journal]")
+    terminal.line(f'engine = "{choice.engine}"')
+    if choice.url:
+        terminal.line(f'url = "{choice.url}"')
+    terminal.say("", "and start the servers again. The old one takes nothing any more; what is there can be read.")
+
+
+def _choice(to: str) -> JournalChoice:
+    try:
+        return JournalChoice() if to == "sqlite" else JournalChoice(engine="postgresql", url=to)
+    except ValueError as error:
+        raise Invalid(f"--to is sqlite, or an address: {error}") from None

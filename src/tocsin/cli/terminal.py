@@ -4,7 +4,8 @@ import io
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, Final, TextIO
 
 import msgspec
@@ -62,6 +63,28 @@ class Terminal:
         """`value` for a program: ASCII, so that no stored character can act on a terminal."""
         built: Any = msgspec.to_builtins(value)
         _write(sys.stdout, json.dumps(built, indent=2, ensure_ascii=True))
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """How far long work is, on the error stream: to be told the part, how much of it is done, and of how much."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        shown = Progress(*columns, console=Console(stderr=True, markup=False, highlight=False))
+        tasks: dict[str, TaskID] = {}
+
+        def told(part: str, done: int, of: int) -> None:
+            if not tasks:
+                shown.start()  # and not before: what is refused at once says so, and nothing else
+            if part not in tasks:
+                tasks[part] = shown.add_task(part, total=of)
+            shown.update(tasks[part], completed=done, total=max(done, of))
+
+        try:
+            yield told
+        finally:
+            if tasks:
+                shown.stop()
 
     def warn(self, sentence: str) -> None:
         """A sentence beside the result, on the error stream."""

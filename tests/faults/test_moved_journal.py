@@ -1,0 +1,151 @@
+"""A journal that moves to PostgreSQL and back, by `docs/operating/grow-to-postgresql.md`, and a server that runs on."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.pages import commands, section
+from tests.faults.postgres_server import PostgresServer, postgres_home
+from tests.faults.servers import Load, Server, until
+from tests.sites import FixedClock, Site, report
+from tocsin.cli import main
+from tocsin.formats.wire import decode_call
+from tocsin.journal.encoding import StoredEvent
+from tocsin.journal.verify import verify
+from tocsin.model.calls import ReportCall
+from tocsin.model.claims import report_id
+from tocsin.model.errors import Unavailable
+from tocsin.service.clock import SystemClock
+from tocsin.service.deployment import Deployment
+
+PAGE = "grow-to-postgresql.md"
+HOSTS = "db1.example.org,db2.example.org,db3.example.org"
+CARDS = 1000
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    with postgres_home() as home:
+        server = PostgresServer.new(home / "alone")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+def new_database(postgres: PostgresServer, name: str) -> str:
+    """Its address, as the page has it but for the hosts."""
+    with postgres.connect() as connection:
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = 'tocsin'").fetchone():
+            connection.execute("CREATE ROLE tocsin LOGIN")
+        connection.execute(f"CREATE DATABASE {name} OWNER tocsin".encode())
+    return f"postgresql://tocsin@127.0.0.1:{postgres.port}/{name}"
+
+
+def all_events(deployment: Deployment) -> list[StoredEvent]:
+    events: list[StoredEvent] = []
+    while page := deployment.journal.read(len(events)):
+        events += page
+    return events
+
+
+def test_the_page(
+    tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There and back: nothing changes but the place, and the page says what is to be typed."""
+    clock = FixedClock()
+    top = tmp_path / "tocsin"
+    site = Site(top, clock)
+    site.report("ada", 0)
+    before = all_events(site.deployment)
+    site.deployment.close()
+    url = new_database(postgres, "tocsin")
+    monkeypatch.setenv("TOCSIN_DATA", str(top))
+
+    def type_in(line: str) -> str:
+        line = line.replace("/srv/tocsin", str(top)).replace(HOSTS, f"127.0.0.1:{postgres.port}")
+        program, *words = line.split()
+        if program == "tocsin":
+            assert main(words, clock) == 0, (line, capsys.readouterr().err)
+        elif program == "mv":
+            shutil.move(*words)
+        else:
+            assert program == "systemctl"
+        return " ".join(capsys.readouterr().out.split())
+
+    typed = commands(section(PAGE, "The move"))
+    settings = [line for line in typed if line.startswith(("[", "engine", "url"))]
+    text = (top / "tocsin.toml").read_text()
+    said = ""
+    for line in typed:
+        if line == settings[0]:
+            said = said.replace(f"127.0.0.1:{postgres.port}", HOSTS)
+            assert " ".join(settings) in said and "copied and proven. The journal goes on there" in said
+            mine = "\n".join(settings).replace(HOSTS, f"127.0.0.1:{postgres.port}")
+            (top / "tocsin.toml").write_text(f"{text}\n{mine}\n")
+        if line not in settings:
+            said = type_in(line)
+
+    moved = Deployment(top, clock)
+    assert moved.settings.journal.url == url and all_events(moved) == before
+    site.performer = moved.performer()
+    site.report("ben", 1)
+    grown = all_events(moved)
+    assert grown[: len(before)] == before and len(grown) == len(before) + 1
+    moved.close()
+
+    for line in commands(section(PAGE, "Afterwards")):
+        type_in(line)
+    (top / "tocsin.toml").write_text(text)
+    back = Deployment(top, clock)
+    assert all_events(back) == grown and verify(back.journal).term == 1
+    back.close()
+
+
+def test_a_server_that_nobody_stopped(
+    tmp_path: Path, postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Phones report all the time. What they were told yes for is in the new journal, before and after the move."""
+    top = tmp_path / "tocsin"
+    clock = FixedClock(SystemClock().now())
+    site = Site(top, clock, cards=CARDS)
+    site.deployment.close()
+    load = Load([report(f"phone {serial}", card, 2, clock.now()).body for serial, card in enumerate(site.cards)])
+    url = new_database(postgres, "busy")
+
+    old = Server.real(top, tmp_path / "old")
+    phones = load.run(old.port, 60)
+    assert main(["journal", "copy", "--to", url, "--data", str(top)]) == 0, capsys.readouterr().err
+    before = len(load.taken)
+    until("a phone that is sent away", lambda: load.away)
+    moved = tmp_path / "old.toml"
+    shutil.copy(top / "tocsin.toml", moved)
+    with (top / "tocsin.toml").open("a") as settings:
+        settings.write(f'\n[journal]\nengine = "postgresql"\nurl = "{url}"\n')
+    old.kill()
+    for phone in phones:
+        phone.join()
+    assert 60 <= before < CARDS
+
+    new = Server.real(top, tmp_path / "new")
+    phones = load.run(new.port, before + 60)
+    new.kill()
+    for phone in phones:
+        phone.join()
+
+    deployment = Deployment(top, SystemClock())
+    verify(deployment.journal)
+    performer = deployment.performer()
+    performer.catch_up()
+    for body, _ in load.taken:
+        call = decode_call(body)
+        assert isinstance(call, ReportCall) and report_id(call.tracking_id) in performer.ledger.report_by_id
+    serials = performer.ledger.reports["serial"].tolist()
+    assert len(serials) == len(set(serials))
+    deployment.close()
+    shutil.copy(moved, top / "tocsin.toml")
+    with pytest.raises(Unavailable, match="goes on there"):
+        Deployment(top, SystemClock())
