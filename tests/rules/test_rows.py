@@ -13,7 +13,7 @@ from tocsin.model.calls import KeyVerdict, Verdict
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/rules.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| ([A-Z]\d+) \|", PAGE, re.MULTILINE)
-ROW = r"(?<![\w-])([ACDIKNOPQRTX])([1-9]\d?)(?![\w-])"
+ROW = r"(?<![\w-])([ACDIKNOPQRSTX])([1-9]\d?)(?![\w-])"
 """A row's name; threats have theirs behind a hyphen (T-C6), and are none."""
 
 

@@ -54,3 +54,32 @@ class Meddled:
 
     def close(self) -> None:
         self._journal.close()
+
+
+class OutOfReach(Meddled):
+    """The journal, which is out of reach whenever a test says so."""
+
+    def __init__(self, journal: Journal) -> None:
+        super().__init__(journal)
+        self.is_away = False
+        self.asked = 0
+        """How often something was asked of it while it was away."""
+
+    def _ask(self) -> None:
+        if self.is_away:
+            self.asked += 1
+            raise Unavailable("the journal is away")
+
+    @contextmanager
+    def group(self, now: Instant, deadline_seconds: float = DEADLINE_SECONDS) -> Iterator[Group]:
+        self._ask()
+        with super().group(now, deadline_seconds) as group:
+            yield group
+
+    def tip(self) -> Tip:
+        self._ask()
+        return super().tip()
+
+    def read(self, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]:
+        self._ask()
+        return super().read(after, limit)

@@ -39,6 +39,7 @@ CONTINUE_ID = hashed("continue", b"c" * 32)
 NEXT_CONTINUE_ID = hashed("continue", b"C" * 32)
 CONTINUATION = hashed("claim-continue", CONTINUE_ID)
 REPORT_ID = hashed("claim-tracking", TRACKING_ID)
+DECLINED_ID = hashed("claim-tracking", b"v" * 32)
 
 
 def number_claim(claim_class: int, number: int) -> bytes:
@@ -152,6 +153,12 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
         ),
         ("quarantined", {"target": whole_batch, **ACT}, None, [request_claim(13)]),
         ("quarantine_lifted", {"quarantine": 18, **ACT}, None, [request_claim(14)]),
+        (
+            "declined",
+            {"id": text64(DECLINED_ID), "received_at": START + 20 * QUARTER, "verdict": "code_spent"},
+            None,
+            [b"\x01" + DECLINED_ID],
+        ),
     ]
 
 

@@ -28,6 +28,7 @@ from tocsin.service.operations import Operations
 from tocsin.service.perform import Performer
 from tocsin.service.prove import Prover
 from tocsin.service.publish import Out
+from tocsin.service.reach import Reach
 from tocsin.service.readiness import Readiness
 from tocsin.service.serve import PublisherLoop
 from tocsin.service.telemetry import Telemetry
@@ -35,6 +36,7 @@ from tocsin.service.trouble import Told
 from tocsin.service.watch import Watch
 from tocsin.web.server import running_operations, running_server
 
+_AWAY: Final = "the journal is away, reports are kept in the spool and answered provisional: "
 MANY_EVENTS: Final = 100_000
 """A journal of so many events takes seconds to read: the operator is told what is being waited for."""
 
@@ -110,9 +112,13 @@ def _run(
     performer = _read(deployment, log)
     telemetry = performer.telemetry
     troubles = _Troubles(log, telemetry)
-    collector = Collector(performer, troubles.teller("calls", "calls are answered 503: "))
+    reach = Reach(deployment.journal, deployment.held_clock)
+    keeper = deployment.keeper(performer, reach, troubles.teller("journal", _AWAY))
+    collector = Collector(keeper, troubles.teller("calls", "calls are answered 503: "))
     loop = _publisher_loop(deployment, performer.follower(), log, troubles, Watch(deployment, telemetry))
     with ExitStack() as running:
+        reach.start()
+        running.callback(reach.stop)
         base_url = running.enter_context(running_server(deployment, *listen, collector=collector))
         log.say(
             "serving",
@@ -191,7 +197,7 @@ class _Troubles:
     def __init__(self, log: Log, telemetry: Telemetry) -> None:
         self._log = log
         self._telemetry = telemetry
-        self._now = {"calls": False, "publishing": False}
+        self._now = {"calls": False, "journal": False, "publishing": False}
         telemetry.watch(metric.TROUBLE, lambda: {part: int(is_there) for part, is_there in self._now.items()})
 
     def is_now(self, part: str, is_there: bool) -> None:

@@ -44,7 +44,7 @@ NOT_YET: Final = (
     "There is no padding: where few people report, who watches the files can tell when one of them did.",
     "Nothing is pruned: public files and day keys stay until a person removes them; nothing is erased.",
     "There is no publication log and no witness: phones can't tell whether all of them are shown the same head.",
-    "There is no archive and no spool: reports are as safe as this machine's disk and its backup.",
+    "There is no archive: reports are as safe as this machine's disk and its backup.",
 )
 """What an operator might take for granted and this version lacks."""
 

@@ -28,12 +28,14 @@ from tocsin.ledger.state import (
     key_tables,
 )
 from tocsin.model.base64url import decode_exactly
+from tocsin.model.calls import Verdict
 from tocsin.model.code_reading import CodeKind, Life
 from tocsin.model.errors import Invalid
 from tocsin.model.events import (
     BatchActivated,
     BatchIssued,
     Continued,
+    Declined,
     Erased,
     Event,
     Founded,
@@ -265,6 +267,13 @@ def _withdrawn(ledger: Ledger, event: Event, body: Withdrawn) -> None:
     _take_back_person(ledger, int(ledger.reports["root"][_report_index(ledger, body.report, event)]))
 
 
+def _declined(ledger: Ledger, event: Event, body: Declined) -> None:
+    try:
+        ledger.declined[decode_exactly(body.id, 32)] = Verdict(body.verdict)
+    except ValueError:
+        raise Invalid(f"event {event.sequence} declines a report by a word that is no verdict") from None
+
+
 def _take_back_person(ledger: Ledger, root: int) -> None:
     """Whatever the person whose first report is in row `root` has reported is withdrawn, for good."""
     reports, person = ledger.reports, ledger.rows_of_person(root)
@@ -439,6 +448,7 @@ _APPLY: Final[dict[type, Callable[[Ledger, Event, Any], None]]] = {
     Reported: _reported,
     Continued: _continued,
     Withdrawn: _withdrawn,
+    Declined: _declined,
     Revoked: _revoked,
     RolledBack: _rolled_back,
     Reinstated: _reinstated,

@@ -40,6 +40,12 @@ def standing(ledger: Ledger, report: int) -> Standing:
     return Standing.CUT_OFF if reports["objections"][report] else Standing.TAKEN
 
 
+def is_spent(ledger: Ledger, batch: int, serial: int) -> bool:
+    """Whether a report that is not erased was made with this code. The journal's claims know of the others too."""
+    reports = ledger.reports
+    return bool(((reports["batch"] == batch) & (reports["serial"] == serial)).any())
+
+
 def first_day(ledger: Ledger, at: int, useful_days: int) -> Day:
     """The oldest day whose keys are live in a version made at `at`.
 

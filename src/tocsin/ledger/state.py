@@ -12,6 +12,7 @@ from tocsin.ledger.columns import Columns
 from tocsin.ledger.issued import IssuedCodes
 from tocsin.ledger.key_table import KeyTable
 from tocsin.ledger.phone_codes import PhoneCodes
+from tocsin.model.calls import Verdict
 from tocsin.model.code_reading import Life
 from tocsin.model.events import FileSpec, MadeFile, Target
 from tocsin.model.keys import KeyKind
@@ -131,6 +132,8 @@ class Ledger:
         self.erased_days: set[int] = set()
         """UTC days whose content is erased: none of it is in this ledger, whenever it was folded."""
         self.report_by_id: dict[bytes, int] = {}
+        self.declined: dict[bytes, Verdict] = {}
+        """ID of a report that was answered *provisional* and could not be taken → the last word on it."""
         self.continuations: dict[int, list[int]] = {}
         """Row of a first report → the rows of its continuations, ascending; only where there are any."""
         self.verdicts: list[str] = []

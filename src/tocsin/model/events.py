@@ -135,6 +135,18 @@ class Withdrawn(Body, frozen=True):
     report: int
 
 
+class Declined(Body, frozen=True):
+    """A report that was answered *provisional* can't be taken; `verdict` says why, at whatever site it is asked for.
+
+    `id` is the value of its claim of class 1, which no other report can have from now on; its code is not claimed.
+    """
+
+    kind: ClassVar[str] = "declined"
+    id: str
+    received_at: int
+    verdict: str
+
+
 class Target(Struct, frozen=True):
     """What a revocation cuts off: a provider, a batch, or the serials `first` to `last` of a batch, both included."""
 
@@ -280,6 +292,7 @@ BODIES: Final[tuple[type[Body], ...]] = (
     Reported,
     Continued,
     Withdrawn,
+    Declined,
     Revoked,
     RolledBack,
     Reinstated,

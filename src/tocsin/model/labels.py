@@ -28,6 +28,7 @@ LABELS: Final = frozenset(
         "set",
         "source",
         "source-network",
+        "spool",
         "tracking",
         "training-batch-key",
     }

@@ -91,6 +91,9 @@ def _judge_report(hearing: Hearing, call: ReportCall, code: CodeReading) -> Judg
     report = hearing.ledger.report_by_id.get(report_id(call.tracking_id))
     if report is not None:  # 3
         return answered_again(hearing, report, call, code)
+    declined = hearing.ledger.declined.get(report_id(call.tracking_id))
+    if declined is not None:  # 3 (C19)
+        return answered(declined)
     if len(call.keys) > most_keys(policy, self_reported=self_reported):  # 4 (C8, C17)
         return answered(Verdict.REPORT_REFUSED)
     verdicts = verdicts_of(hearing, call)  # 5 (C9)
@@ -131,16 +134,18 @@ def _origin(hearing: Hearing, call: ReportCall, code: CodeReading) -> Origin | V
 
 def _standing(ledger: Ledger, tracking_id: TrackingId) -> Verdict:
     report = ledger.report_by_id.get(report_id(tracking_id))
-    if report is None:  # T1
-        return Verdict.UNKNOWN
+    if report is None:  # T7, T1
+        return ledger.declined.get(report_id(tracking_id), Verdict.UNKNOWN)
     return Verdict(queries.standing(ledger, report).value)  # T2, T3, T4, T5
 
 
 def _judge_withdrawal(ledger: Ledger, tracking_id: TrackingId, claimed: Claimed) -> Judgement:
+    report = report_id(tracking_id)
+    if report in ledger.declined:  # T8
+        return answered(Verdict.WITHDRAWN)
     standing = _standing(ledger, tracking_id)
     if standing in (Verdict.UNKNOWN, Verdict.TOO_OLD):  # T1, T2
         return answered(standing)
-    report = report_id(tracking_id)
     claim = withdrawal_claim(report)
     if standing is Verdict.WITHDRAWN or claimed(claim) is not None:  # T3
         return answered(Verdict.WITHDRAWN)

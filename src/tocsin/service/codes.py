@@ -3,11 +3,20 @@
 from tocsin.codes.card import batch_key, card_claim, is_genuine, parse_card
 from tocsin.codes.phone import PhoneDigits, make_phone_code, parse_phone_code, phone_claim, phone_code_hash
 from tocsin.ledger.state import Ledger
+from tocsin.model.calls import Call, ContinueCall, ReportCall
 from tocsin.model.code_reading import NO_CODE, CodeKind, CodeReading
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.events import PhoneCodesIssued
 from tocsin.rules.phone_issuance import HashOf
 from tocsin.service.key_folder import KeyFolder
+
+Heard = tuple[Call, CodeReading]
+"""A call, and the reading of its code."""
+
+
+def reading_of(call: Call, ledger: Ledger, keys: KeyFolder) -> CodeReading:
+    """The reading of the call's code, as `read_code`."""
+    return read_code(call.code if isinstance(call, ReportCall | ContinueCall) else None, ledger, keys)
 
 
 def read_code(text: str | None, ledger: Ledger, keys: KeyFolder) -> CodeReading:

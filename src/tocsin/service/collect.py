@@ -10,16 +10,17 @@ import logging
 import queue
 import threading
 from asyncio import AbstractEventLoop, Future
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from msgspec import Struct
 
+from tocsin.journal.port import Broken
 from tocsin.model.errors import TocsinError, Unavailable
 from tocsin.service import fault
 from tocsin.service import telemetry as metric
 from tocsin.service.follow import FOLLOW_SECONDS
-from tocsin.service.perform import Arrival, Performer
+from tocsin.service.perform import Arrival
 from tocsin.service.sources import Sources
 from tocsin.service.telemetry import Telemetry
 from tocsin.service.trouble import Told, Trouble
@@ -42,10 +43,41 @@ class _Waiting(Struct, frozen=True, eq=False):
     answer: "Future[bytes]"
 
 
+class Answering(Protocol):
+    """What performs the calls: a `Performer`, or a `Keeper` around one. Used by the collector's thread alone."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a further call could be stored. Asked by any thread."""
+        ...
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What counts the calls."""
+        ...
+
+    @property
+    def sources(self) -> Sources:
+        """What makes the source of an arrival of its address."""
+        ...
+
+    def answer(self, arrivals: Sequence[Arrival]) -> list[bytes]:
+        """The answers to these calls, durable when it returns. Raises `Unavailable`; then none of them is stored."""
+        ...
+
+    def catch_up(self) -> None:
+        """Does what is to be done while nobody calls."""
+        ...
+
+    def forget_sources(self) -> None:
+        """Forgets what is no longer needed of those who called."""
+        ...
+
+
 class Collector:
     """The thread that performs calls, and the queue before it. `told_trouble` is called from the thread."""
 
-    def __init__(self, performer: Performer, told_trouble: Told = lambda sentence: None) -> None:
+    def __init__(self, performer: Answering, told_trouble: Told = lambda sentence: None) -> None:
         self._performer = performer
         self._trouble = Trouble(told_trouble, TROUBLE_SECONDS)
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
@@ -64,7 +96,7 @@ class Collector:
     @property
     def has_room(self) -> bool:
         """Whether a further call may wait."""
-        return self.is_alive and self._waiting.qsize() < MAX_WAITING
+        return self.is_alive and self._waiting.qsize() < MAX_WAITING and self._performer.has_room
 
     @property
     def is_alive(self) -> bool:
@@ -134,17 +166,20 @@ class Collector:
     def _perform(self, group: list[_Waiting]) -> None:
         try:
             answers = self._performer.answer([waiting.arrival for waiting in group])
-        except TocsinError as error:
+        except (Unavailable, Broken) as error:
             for waiting in group:
                 _tell(waiting, None)
             self._trouble.is_now(str(error))
-        except Exception as error:  # a bug: the door stays open, and one call must not shut out its neighbours
-            _log.error("a group of %d calls failed: %s", len(group), fault.told(error))
-            if len(group) == 1:
-                _tell(group[0], None)
-            else:
+        except Exception as error:  # the door stays open, and one call must not shut out its neighbours
+            if len(group) > 1:
                 for waiting in group:
                     self._perform([waiting])
+                return
+            _tell(group[0], None)
+            if isinstance(error, TocsinError):
+                self._trouble.is_now(str(error))
+            else:  # a bug
+                _log.error("a call failed: %s", fault.told(error))
         else:
             for waiting, answer in zip(group, answers, strict=True):
                 _tell(waiting, answer)

@@ -18,11 +18,15 @@ from tocsin.rules.quarantine import Surge
 from tocsin.service.follow import Follower
 from tocsin.service.held_clock import HeldClock
 from tocsin.service.journal_choice import JournalChoice, open_journal
+from tocsin.service.keep import Keeper
 from tocsin.service.key_folder import GaenSigner, KeyFolder, refuse_loose_mode
 from tocsin.service.perform import Performer
 from tocsin.service.publish import Out, Publisher, refuse_other_journal
+from tocsin.service.reach import Reach
 from tocsin.service.settings import Folders, Settings, load_settings
+from tocsin.service.trouble import Told
 from tocsin.stores.folder import FolderBucket
+from tocsin.stores.spool import Spool
 from tocsin.transparency.note import NoteVerifier
 
 
@@ -44,6 +48,14 @@ class Deployment:
     def performer(self) -> Performer:
         """A way into the journal, its ledger not yet read."""
         return Performer(self.journal, self.keys, self.held_clock, self.settings.policy)
+
+    def spool(self) -> Spool:
+        """The calls that wait for the journal. For one thread."""
+        return Spool(self.folders.spool)
+
+    def keeper(self, performer: Performer, reach: Reach, told: Told = lambda sentence: None) -> Keeper:
+        """`performer`, with the spool behind it while the journal is out of `reach`."""
+        return Keeper(performer, self.spool(), reach, self.held_clock, told)
 
     def publisher(
         self,

@@ -118,6 +118,11 @@ class Follower:
         twin.ledger, twin._last = self.ledger.copy(), self._last
         return twin
 
+    @property
+    def tip(self) -> Tip:
+        """The last event that was folded."""
+        return self._last
+
     def place(self) -> Place:
         """How far it has come."""
         return Place(mark(self.ledger), self._last)

@@ -5,7 +5,7 @@
 
 from typing import Final
 
-from tocsin.journal.port import Journal, refuse_lag
+from tocsin.journal.port import Journal, Tip, refuse_lag
 from tocsin.model.errors import Unavailable
 from tocsin.model.ports import Clock
 from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of, utc
@@ -31,7 +31,11 @@ class HeldClock:
 
         Cost: one look at the journal's tip.
         """
-        now, tip = self._clock.now(), self._journal.tip()
+        return self.now_against(self._journal.tip())
+
+    def now_against(self, tip: Tip) -> Instant:
+        """As `now`, held against `tip`: where the journal ended when it could last be asked."""
+        now = self._clock.now()
         refuse_lag(now, tip)
         if tip.sequence and now > tip.recorded_at + MAX_LEAD_SECONDS and not self._is_named(now):
             raise Unavailable(

@@ -2,12 +2,14 @@
 
 Calls and acts go the same way: into a group, which holds the journal's tip; the ledger is brought up to that tip; the
 rule decides; its events are appended, and folded at once, so that the next of the group sees them; and only when the
-group is durable does an answer leave. If the group fails nothing of it is stored, and the ledger takes it back.
+group is durable does an answer leave. If the group fails nothing of it is stored, and the ledger takes it back. While
+the journal is out of reach calls go into a group of the spool instead (`service.keep` decides).
 """
 
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from time import perf_counter
 
 from msgspec import Struct
@@ -15,26 +17,28 @@ from msgspec import Struct
 from tocsin.formats.wire import decode_call, encode_answer
 from tocsin.journal.content import NONCE_BYTES, encode_content, seal
 from tocsin.journal.encoding import NewEvent
-from tocsin.journal.port import Group, Journal
+from tocsin.journal.port import Group, Journal, Tip
 from tocsin.ledger.state import Ledger
 from tocsin.model import base64url
-from tocsin.model.calls import Answer, Call, ContinueCall, ReportCall, Verdict
-from tocsin.model.code_reading import CodeReading
+from tocsin.model.calls import Answer, Verdict
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.events import Draft, Event, HasKeys
 from tocsin.model.keys import MAX_KEYS
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
-from tocsin.model.times import Instant, day_of
+from tocsin.model.times import KEPT_DAYS, Instant, day_of
 from tocsin.rules import intake
 from tocsin.rules.allowance import Allowance
 from tocsin.rules.expected import expected_claims
+from tocsin.rules.spooled import judge_delivered, judge_provisionally
 from tocsin.service.allowances import Allowances, SourceAllowance
-from tocsin.service.codes import read_code
+from tocsin.service.codes import Heard, reading_of
 from tocsin.service.follow import Follower
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.sources import UNKNOWN_SOURCE, Source, Sources
+from tocsin.service.spool import Kept, open_call, seal_call
 from tocsin.service.telemetry import Telemetry
+from tocsin.stores.spool import Record, Spool, SpoolGroup
 
 Rule = Callable[[Ledger, Instant], Draft]
 """A rule with its request and policy bound: what it decides about this ledger at this moment."""
@@ -46,6 +50,11 @@ class Arrival(Struct, frozen=True):
     body: bytes
     received_at: Instant
     source: Source = UNKNOWN_SOURCE
+
+
+_Waiting = tuple[Arrival, Heard | None, Allowance]
+_Way = tuple[Callable[[Sequence[_Waiting]], list[Answer]], Instant]
+"""How the calls of a group are answered, and the present instant."""
 
 
 class Performer:
@@ -67,9 +76,19 @@ class Performer:
         """The ledger as far as this process has come."""
         return self._follower.ledger
 
+    @property
+    def tip(self) -> Tip:
+        """Where the journal ended when this process last read it."""
+        return self._follower.tip
+
     def follower(self) -> Follower:
         """A follower of its own that has come as far as this process has."""
         return self._follower.copy()
+
+    @property
+    def has_room(self) -> bool:
+        """A journal always has."""
+        return True
 
     def catch_up(self) -> None:
         """Reads what other processes have appended."""
@@ -77,7 +96,10 @@ class Performer:
 
     def forget_sources(self) -> None:
         """Forgets what is no longer needed of those who called. Raises `Unavailable` if the clock is not trusted."""
-        now = self._clock.now()
+        self.forget(self._clock.now())
+
+    def forget(self, now: Instant) -> None:
+        """As `forget_sources`, by a clock that was asked already."""
         self.sources.forget(now)
         self._allowances.forget(now)
 
@@ -92,19 +114,45 @@ class Performer:
         `Unavailable` if the journal is away; then none of them is stored or has cost an allowance, and each may be
         repeated.
         """
+        return self._answered(arrivals, self._in_journal(_latest(arrivals)))
+
+    def keep(self, arrivals: Sequence[Arrival], spool: Spool, now: Instant) -> list[bytes]:
+        """As `answer`, while the journal is out of reach: judged by the ledger as it stands, kept in `spool`.
+
+        All of them wait for one sync of the spool. The journal is not asked for anything. `now`: the present instant,
+        by a clock that is held against `tip`.
+        """
+        return self._answered(arrivals, self._in_spool(spool, max(now, _latest(arrivals))))
+
+    def deliver(self, records: Sequence[Record]) -> int:
+        """Appends what these calls of a spool lead to at the tip, durable when it returns. Returns how many are lost.
+
+        Lost is what was sealed by a day key that is destroyed. Delivered again, they lead to nothing. Raises as
+        `answer`, and `Invalid` for one that was changed; then none of them is stored, and all may be delivered again.
+        """
+        if self._closed is not None:
+            raise Unavailable(self._closed)
+        with self._group(max(record.received_at for record in records)) as (group, now):
+            calls = [self._opened(record, now) for record in records]
+            group.expect(claim for heard in calls if heard for claim in expected_claims(*heard))
+            for record, heard in zip(records, calls, strict=True):
+                if heard is not None:
+                    self._deliver(group, record, heard)
+        return calls.count(None)
+
+    def _answered(self, arrivals: Sequence[Arrival], way: AbstractContextManager[_Way]) -> list[bytes]:
         if self._closed is not None:
             raise Unavailable(self._closed)
         began = perf_counter()  # a stopwatch, not the time of day
-        latest = max(arrival.received_at for arrival in arrivals)
+        latest = _latest(arrivals)
         allowances: list[SourceAllowance] = []
         try:
-            with self._group(latest) as (group, now):
+            with way as (answer, now):
                 self._refuse_missing_secrets(arrivals)
                 self._allowances.forget(now)
                 allowances = [self._allowances.of(arrival.source, now) for arrival in arrivals]
                 heard = [self._heard(arrival) for arrival in arrivals]
-                group.expect(claim for one in heard if one for claim in expected_claims(*one))
-                answers = [self._answer(group, *each) for each in zip(arrivals, heard, allowances, strict=True)]
+                answers = answer([*zip(arrivals, heard, allowances, strict=True)])
         except Exception as error:
             if isinstance(error, Unavailable) or len(arrivals) > 1:  # a call that breaks us by itself is no free guess
                 for allowance in allowances:
@@ -151,6 +199,19 @@ class Performer:
             self._follower.take_back(before)
             raise
 
+    @contextmanager
+    def _in_journal(self, not_before: Instant) -> Iterator[_Way]:
+        with self._group(not_before) as (group, now):
+            yield partial(self._answer, group), now
+
+    @contextmanager
+    def _in_spool(self, spool: Spool, now: Instant) -> Iterator[_Way]:
+        if not self.ledger.sequence:
+            raise Unavailable("the journal is out of reach, and was not read yet")
+        self._follower.refuse_lost_keys(now)
+        with spool.group() as group:
+            yield partial(self._keep, group), now
+
     def _refuse_missing_secrets(self, arrivals: Sequence[Arrival]) -> None:
         """Raises `Unavailable` for the whole group if a secret is away that only some of its calls would need.
 
@@ -162,34 +223,65 @@ class Performer:
         for period in self.ledger.secret_ends:
             self._keys.issuing_secret(period)
 
-    def _heard(self, arrival: Arrival) -> tuple[Call, CodeReading] | None:
+    def _heard(self, arrival: Arrival) -> Heard | None:
         """The call, and the reading of its code; None if it is no call."""
         try:
             call = decode_call(arrival.body)
         except Invalid:
             return None
-        code = call.code if isinstance(call, ReportCall | ContinueCall) else None
-        return call, read_code(code, self.ledger, self._keys)
+        return call, reading_of(call, self.ledger, self._keys)
 
-    def _answer(
-        self, group: Group, arrival: Arrival, heard: tuple[Call, CodeReading] | None, allowance: Allowance
-    ) -> Answer:
+    def _answer(self, group: Group, waiting: Sequence[_Waiting]) -> list[Answer]:
+        group.expect(claim for _, heard, _ in waiting if heard for claim in expected_claims(*heard))
+        return [self._answer_one(group, *each) for each in waiting]
+
+    def _answer_one(self, group: Group, arrival: Arrival, heard: Heard | None, allowance: Allowance) -> Answer:
         if heard is None:
             return Answer(Verdict.MALFORMED)  # C1
-        call, code = heard
         judgement = intake.judge(
-            self.ledger,
-            call,
-            code,
-            group.claimed,
-            self._policy,
-            arrival.received_at,
-            (secrets.randbelow(self._policy.hold_back_quarters + 1) for _ in range(MAX_KEYS)),
-            allowance,
+            self.ledger, *heard, group.claimed, self._policy, arrival.received_at, self._holds(), allowance
         )
         if judgement.draft is not None:
             self._append(group, judgement.draft, arrival.received_at)
         return judgement.answer
+
+    def _keep(self, group: SpoolGroup, waiting: Sequence[_Waiting]) -> list[Answer]:
+        kept = Kept(group, self.ledger, self._keys)
+        return [self._keep_one(group, kept, *each) for each in waiting]
+
+    def _keep_one(
+        self, group: SpoolGroup, kept: Kept, arrival: Arrival, heard: Heard | None, allowance: Allowance
+    ) -> Answer:
+        if heard is None:
+            return Answer(Verdict.MALFORMED)  # C1
+        told = judge_provisionally(
+            self.ledger, *heard, kept, self._policy, arrival.received_at, self._holds(), allowance
+        )
+        if told.claims:
+            sealed = seal_call(self._keys, arrival.body, arrival.received_at, told.claims)
+            group.add(arrival.received_at, told.claims, sealed)
+        return told.answer
+
+    def _opened(self, record: Record, now: Instant) -> Heard | None:
+        """The call that a record keeps; None if its day key is destroyed. Raises `Invalid` if it was changed."""
+        body = open_call(self._keys, record)
+        if body is not None:
+            call = decode_call(body)
+            return call, reading_of(call, self.ledger, self._keys)
+        day = day_of(record.received_at)
+        if day_of(now) < day + KEPT_DAYS:  # too young to have been destroyed
+            raise Unavailable(f"the day key {day} is missing from the key folder: restore it from its backup")
+        return None
+
+    def _deliver(self, group: Group, record: Record, heard: Heard) -> None:
+        at = record.received_at
+        draft = judge_delivered(self.ledger, *heard, group.claimed, self._policy, at, self._holds())
+        if draft is not None:
+            self._append(group, draft, at)
+
+    def _holds(self) -> Iterator[int]:
+        """Hold-backs, drawn as they are asked for."""
+        return (secrets.randbelow(self._policy.hold_back_quarters + 1) for _ in range(MAX_KEYS))
 
     def _append(self, group: Group, draft: Draft, received_at: Instant) -> Event:
         stored = group.append(NewEvent(draft.body, self._sealed(draft, received_at), draft.claims))
@@ -209,3 +301,7 @@ class Performer:
         own_id = base64url.decode(draft.body.id)
         nonce = secrets.token_bytes(NONCE_BYTES)
         return seal(day_key, day, draft.body.kind, own_id, encode_content(draft.content), nonce)
+
+
+def _latest(arrivals: Sequence[Arrival]) -> Instant:
+    return max(arrival.received_at for arrival in arrivals)

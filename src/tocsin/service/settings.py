@@ -96,6 +96,11 @@ class Folders(Struct, frozen=True):
         return self.top / "journal" / "journal.sqlite"
 
     @property
+    def spool(self) -> Path:
+        """The calls that wait for the journal."""
+        return self.top / "spool" / "spool.sqlite"
+
+    @property
     def keys(self) -> Path:
         """The key folder; back it up sealed, and never beside the journal."""
         return self.top / "keys"

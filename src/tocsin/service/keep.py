@@ -1,0 +1,136 @@
+"""Keeping: each call goes into the journal, or into the spool while that is away; from there it is delivered later.
+
+A group that the journal fails goes into the spool at once, and so do all later groups, without asking the journal
+again, until a look at it is well (`service.reach`) and what lies in the spool is delivered: in the order in which it
+came, before anything newer. A crash between the two syncs of a delivery only repeats it, which leads to nothing.
+"""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final
+
+from tocsin.journal.port import Broken
+from tocsin.model.errors import Unavailable
+from tocsin.service import fault
+from tocsin.service.held_clock import HeldClock
+from tocsin.service.perform import Arrival, Performer
+from tocsin.service.reach import Reach
+from tocsin.service.sources import Sources
+from tocsin.service.telemetry import Telemetry
+from tocsin.service.trouble import Told, Trouble
+from tocsin.stores.spool import Record, Spool
+
+DELIVERED_AT_ONCE: Final = 512
+"""More than a group of calls, so that a spool empties while others come."""
+TROUBLE_SECONDS: Final = 10
+"""After a line about a journal that is away or back there is no other for so long."""
+
+_log = logging.getLogger(__name__)
+
+
+class Keeper:
+    """What a collector performs its calls with. One thread at a time may use it, but for `has_room`."""
+
+    def __init__(
+        self, performer: Performer, spool: Spool, reach: Reach, clock: HeldClock, told: Told = lambda sentence: None
+    ) -> None:
+        self._performer = performer
+        self._spool = spool
+        self._reach = reach
+        self._clock = clock
+        self._trouble = Trouble(told, TROUBLE_SECONDS)
+        self._is_full = False
+        with suppress(Unavailable):  # whoever needs the spool hears of it
+            spool.forgive()
+
+    @property
+    def telemetry(self) -> Telemetry:
+        """What counts the calls."""
+        return self._performer.telemetry
+
+    @property
+    def sources(self) -> Sources:
+        """What makes the source of an arrival of its address."""
+        return self._performer.sources
+
+    @property
+    def has_room(self) -> bool:
+        """False while the journal is away and the spool is full."""
+        return not self._is_full
+
+    def forget_sources(self) -> None:
+        """As `Performer.forget_sources`, also while the journal is away."""
+        self._performer.forget(self._clock.now_against(self._performer.tip))
+
+    def catch_up(self) -> None:
+        """What is done while nobody calls: delivers a part of what waits, and reads what other processes appended."""
+        if not self._reach.is_lost:
+            self._deliver()
+            self._performer.catch_up()
+
+    def answer(self, arrivals: Sequence[Arrival]) -> list[bytes]:
+        """The 1,024-byte answers to these calls. All they rest on is durable, here or there, when this returns.
+
+        Raises `Unavailable` if neither journal nor spool could store the group.
+        """
+        away: Unavailable | None = None
+        if not self._reach.is_lost and not self._deliver():
+            try:
+                return self._performer.answer(arrivals)
+            except Unavailable as error:
+                away = error
+        try:
+            answers = self._performer.keep(arrivals, self._spool, self._clock.now_against(self._performer.tip))
+        except Unavailable as error:
+            raise away or error from None
+        finally:
+            self._look_for_room()
+        if away is not None:  # and not the clock or a key, which would have kept it out of the spool too
+            self._reach.lost()
+            self._trouble.is_now(str(away))
+        return answers
+
+    def _deliver(self) -> bool:
+        """Delivers the records that came first. Returns whether calls must go behind those that wait still."""
+        try:
+            records = self._spool.first(DELIVERED_AT_ONCE)
+        except Unavailable:  # keeps nothing from the journal: whoever needs the spool hears of it
+            return False
+        if not records:
+            self._trouble.is_now(None)
+            return False
+        try:
+            self._spool.remove(self._store(records))
+            return bool(self._spool.first(1))
+        except (Unavailable, Broken) as error:
+            self._reach.lost()
+            self._trouble.is_now(str(error))
+            return True
+        finally:
+            self._look_for_room()
+
+    def _store(self, records: Sequence[Record]) -> list[int]:
+        """Puts records into the journal, durable when it returns. Returns the numbers of those that are done with."""
+        try:
+            self._tell_lost(self._performer.deliver(records))
+        except (Unavailable, Broken):
+            raise
+        except Exception as error:  # a bug: one record must not keep those behind it
+            if len(records) > 1:
+                return [number for record in records for number in self._store([record])]
+            _log.error("a record of the spool can't be delivered: %s", fault.told(error))
+            self._spool.failed(records[0].number)
+            return []
+        return [record.number for record in records]
+
+    def _tell_lost(self, count: int) -> None:
+        if count:
+            _log.error(
+                "%d records of the spool can't be opened any more: their day key is destroyed",
+                count,
+            )
+
+    def _look_for_room(self) -> None:
+        with suppress(Unavailable):
+            self._is_full = self._spool.records() >= self._spool.most
