@@ -54,7 +54,11 @@ def test_a_cell_is_found_without_writing_what_waits(ascending: list[int], writte
     found = {number: row for number in range(51) if (row := columns.find("number", number)) is not None}
     assert found == {number: row for row, number in enumerate(ascending)}
     assert [columns.cell("flag", row) for row in found.values()] == [row >= written for row in range(len(ascending))]
-    assert columns.take_back(len(ascending[:written])), "nothing was written for it"
+    columns.take_back(len(ascending[:written]))
+    assert columns["number"].tolist() == ascending[:written]
+    columns.take_back(len(ascending[:written]) // 2)
+    columns.extend(1)
+    assert columns["number"].tolist() == [*ascending[: len(ascending[:written]) // 2], 0]
 
 
 def test_a_column_that_is_not_there() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.builders import NOON, Story, day_key, key, report_call
+from tests.builders import NOON, Story, day_key, key, report_call, tracking_id
+from tests.ledger.test_continued import continuation
 from tests.publication.press import PROMPT, public, step
 from tocsin.ledger.fold import _APPLY, fold, mark, rows_of_moves, take_back
 from tocsin.ledger.key_table import NEVER
@@ -18,11 +19,14 @@ from tocsin.ledger.predicates import covered_reports
 from tocsin.ledger.queries import Standing, live_rows, standing
 from tocsin.ledger.state import Ledger
 from tocsin.model.base64url import encode
+from tocsin.model.claims import report_id, tracking_claim
 from tocsin.model.errors import Invalid
 from tocsin.model.events import (
     KINDS,
     BatchActivated,
     Body,
+    Declined,
+    Draft,
     Erased,
     Event,
     Move,
@@ -336,23 +340,52 @@ def test_reports_that_were_not_stored_are_taken_back() -> None:
     assert all_of(story) == before
 
 
-@pytest.mark.parametrize(
-    "happens",
-    [
-        lambda story: story.withdraw("a"),
-        lambda story: story.provider("two"),
-        lambda story: story.ledger.keys[KeyKind.GAEN]["day"],
-        lambda story: story.ledger.reports["sent"],
-    ],
-    ids=["another event", "one that touches no report", "the keys were asked for", "the reports were asked for"],
-)
-def test_what_cannot_be_taken_back_says_so(happens: Callable[[Story], object]) -> None:
+def decline(story: Story, name: str) -> None:
+    own_id = report_id(tracking_id(name))
+    story.append(Draft(Declined(encode(own_id), int(story.now), "code_spent"), (tracking_claim(own_id),)))
+
+
+CALLS: dict[str, Callable[[Story, int], object]] = {
+    "report": lambda story, n: story.report(f"new {n}", [day_key("x", n % 3 + 1), day_key(f"y{n}")], story.card(1, n)),
+    "continue": lambda story, n: story.append(continuation(story, 5, [day_key(f"z{n}", 2), day_key("x", 3)])),
+    "withdraw": lambda story, n: story.withdraw("a"),
+    "withdraw a new one": lambda story, n: story.withdraw("new 10"),
+    "decline": lambda story, n: decline(story, f"declined {n}"),
+    "ask for reports": lambda story, n: story.ledger.reports["sent"],
+    "ask for keys": lambda story, n: story.ledger.keys[KeyKind.GAEN].holders,
+}
+
+
+@given(st.lists(st.sampled_from(sorted(CALLS)), max_size=8), st.booleans())
+def test_whatever_calls_have_led_to_is_taken_back(happens: list[str], laid_out: bool) -> None:
+    """Reports of one key, continuations, withdrawals, what was declined, and whatever was asked in between."""
+    story = Story(PROMPT)
+    story.batch()
+    for serial, name in enumerate(("a", "b", "c")):
+        story.report(name, [day_key("x"), day_key(f"own {name}", 2)], story.card(1, serial))
+    assert story.ledger.reports.cell("sequence", 0) == 5
+    if laid_out:
+        state(story.ledger)
+    twin = Ledger()
+    fold(twin, story.events)
+    to = mark(story.ledger)
+    for number, name in enumerate(happens, 10):
+        CALLS[name](story, number)
+    assert take_back(story.ledger, to)
+    del story.events[to.sequence :]
+    story.report("later", [day_key("x"), day_key("y10"), day_key("own b", 2)], story.card(1, 50))
+    fold(twin, story.events[-1:])
+    assert state(story.ledger) == state(twin), "and it goes on as if nothing had been"
+    assert story.ledger.keys[KeyKind.GAEN].holders == twin.keys[KeyKind.GAEN].holders
+
+
+def test_what_cannot_be_taken_back_says_so() -> None:
     story = Story(PROMPT)
     story.batch()
     story.report("a", [day_key("x")], story.card(1, 0))
     to = mark(story.ledger)
     story.report("b", [day_key("y")], story.card(1, 1))
-    happens(story)
+    story.provider("two")
     assert not take_back(story.ledger, to)
     assert not take_back(Ledger(), to), "a ledger that was dropped meanwhile"
 

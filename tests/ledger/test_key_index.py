@@ -76,3 +76,16 @@ def test_keys_that_meet_in_one_slot() -> None:
 def test_another_secret_another_place() -> None:
     keys = key_index._words(records([number.to_bytes(16, "big") for number in range(64)]))
     assert KeyIndex(KEY_BYTES, b"one")._hash(keys).tolist() != KeyIndex(KEY_BYTES, b"two")._hash(keys).tolist()
+
+
+@given(FEW_KEYS, st.integers(0, 120), st.binary(max_size=32))
+def test_what_is_forgotten_was_never_there(keys: list[bytes], first: int, secret: bytes) -> None:
+    """In a table so small that keys meet in runs, and those that stay stood behind those that go."""
+    index, table = KeyIndex(KEY_BYTES, secret), records(keys)
+    index._slots, index._bits = index._slots[:256].copy(), 8
+    index.first_holders(table, 0)
+    index.forget(table, first)
+    left = keys[:first]
+    assert index._taken == len(set(left))
+    found = index.first_holders(records(left + keys), len(left)).tolist()
+    assert found == by_dictionary(left + keys)[len(left) :]

@@ -66,12 +66,12 @@ class Columns:
         self._write()
         return self._grow(rows)
 
-    def take_back(self, count: int) -> bool:
-        """Drops the rows added one by one behind the first `count`; False if some of them are written already."""
-        if count < self._written:
-            return False
-        del self._waiting[count - self._written :]
-        return True
+    def take_back(self, count: int) -> None:
+        """Drops the rows behind the first `count`."""
+        del self._waiting[max(0, count - self._written) :]
+        for array in self._arrays.values():
+            array[count : self._written] = np.zeros((), array.dtype)  # further rows begin as zeros
+        self._written = min(count, self._written)
 
     def keep(self, rows: NDArray[np.bool_]) -> None:
         """Drops all rows but these, which move up; what the others held is given back to the system."""

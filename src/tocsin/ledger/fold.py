@@ -25,6 +25,7 @@ from tocsin.ledger.state import (
     Revocation,
     Rollback,
     Version,
+    Withdrawal,
     key_tables,
 )
 from tocsin.model.base64url import decode_exactly
@@ -78,6 +79,7 @@ def fold(ledger: Ledger, events: Iterable[Event]) -> None:
         if apply is None:
             raise Invalid(f"event {event.sequence} is of a kind that this version does not know")
         apply(ledger, event, event.body)
+        ledger.acts += type(event.body) not in _CALLS
         ledger.sequence = event.sequence
         ledger.recorded_at = event.recorded_at
 
@@ -87,41 +89,51 @@ class Mark(Struct, frozen=True):
 
     sequence: int
     recorded_at: int
+    acts: int
     reports: int
     ids: int
+    declined: int
     keys: dict[KeyKind, int]
     """How many rows each table of keys had."""
 
 
 def mark(ledger: Ledger) -> Mark:
-    """Where `ledger` stands now."""
+    """Where `ledger` stands now. It can be taken back to this mark, and no more to one before."""
+    ledger.withdrawals.clear()
     return Mark(
         sequence=ledger.sequence,
         recorded_at=ledger.recorded_at,
+        acts=ledger.acts,
         reports=ledger.reports.count,
         ids=len(ledger.report_by_id),
+        declined=len(ledger.declined),
         keys={kind: keys.count for kind, keys in ledger.keys.items()},
     )
 
 
 def take_back(ledger: Ledger, to: Mark) -> bool:
-    """Takes back the reports and continuations folded since `to`, because they are not stored.
+    """Takes back what apps' calls have led to since `to`, the newest mark, because it is not stored.
 
-    False if that can't be done, for other events came too, or the tables were asked since: the ledger is then to be
-    read anew. Cost: those reports, where reading anew costs all there are.
+    False if that can't be done, for other events came too, or the ledger was dropped: it is then to be read anew. Cost:
+    those calls, where reading anew costs all there are; and a pass over the index of keys, if keys were laid out.
     """
-    reports = ledger.reports.count - to.reports
-    if reports < 0 or ledger.sequence - to.sequence != reports:
+    if ledger.sequence < to.sequence or ledger.acts != to.acts or ledger.torn:
         return False
-    roots = [ledger.reports.cell("root", row) for row in range(to.reports, ledger.reports.count)]
-    if not ledger.reports.take_back(to.reports):
-        return False
-    if not all(keys.take_back(to.keys[kind]) for kind, keys in ledger.keys.items()):
-        return False
+    for withdrawal in reversed(ledger.withdrawals):
+        ledger.reports["withdrawn"][list(withdrawal.reports)] = False
+        for kind, head in withdrawal.final:
+            ledger.keys[kind]["final"][head] = False
+    ledger.withdrawals.clear()
+    roots = {ledger.reports.cell("root", row) for row in range(to.reports, ledger.reports.count)}
+    ledger.reports.take_back(to.reports)
+    for kind, keys in ledger.keys.items():
+        keys.take_back(to.keys[kind])
     del ledger.verdicts[to.reports :]
     while len(ledger.report_by_id) > to.ids:
         ledger.report_by_id.popitem()
-    for root in set(roots).intersection(ledger.continuations):
+    while len(ledger.declined) > to.declined:
+        ledger.declined.popitem()
+    for root in roots.intersection(ledger.continuations):
         kept = [row for row in ledger.continuations.pop(root) if row < to.reports]
         if kept:
             ledger.continuations[root] = kept
@@ -277,14 +289,18 @@ def _declined(ledger: Ledger, event: Event, body: Declined) -> None:
 def _take_back_person(ledger: Ledger, root: int) -> None:
     """Whatever the person whose first report is in row `root` has reported is withdrawn, for good."""
     reports, person = ledger.reports, ledger.rows_of_person(root)
+    final = []
     for report in person:
         keys = ledger.keys[KeyKind(reports["key_kind"][report])]
         first, count = int(reports["first_row"][report]), int(reports["rows"][report])
         for row in range(first, first + count):
             head = int(keys["head"][row])
-            if _holds_first(ledger, keys, head, row):
+            if _holds_first(ledger, keys, head, row) and not keys["final"][head]:
                 keys["final"][head] = True  # O3
+                final.append((keys.kind, head))
+    changed = tuple(row for row in person if not reports["withdrawn"][row])
     reports["withdrawn"][person] = True
+    ledger.withdrawals.append(Withdrawal(changed, tuple(final)))
 
 
 def _holds_first(ledger: Ledger, keys: KeyTable, head: int, row: int) -> bool:
@@ -459,3 +475,5 @@ _APPLY: Final[dict[type, Callable[[Ledger, Event, Any], None]]] = {
     Published: _published,
     Erased: _erased,
 }
+_CALLS: Final = frozenset({Reported, Continued, Withdrawn, Declined})
+"""What apps' calls lead to, and what can be taken back; all other events count as `acts`."""

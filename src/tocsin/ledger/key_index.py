@@ -57,6 +57,21 @@ class KeyIndex:
             self._make_room(words, len(run))
             self._place(words, run)
 
+    def forget(self, records: Records, first: int) -> None:
+        """Forgets the keys that only rows from `first` on hold. `records` has those rows still; cost: one pass."""
+        words, last = _words(records), len(self._slots) - 1
+        gone = np.nonzero(self._slots > first)[0].tolist()
+        kept: set[int] = set()
+        for slot in gone:  # what stands behind them, up to a free slot, may have gone past them when it was placed
+            while held := int(self._slots[slot]):
+                if held <= first:
+                    kept.add(slot)
+                slot = slot + 1 & last
+        rows = np.sort(self._slots[sorted(kept)].astype(np.int64)) - 1
+        self._slots[[*gone, *kept]] = 0
+        self._taken -= len(gone) + len(kept)
+        self._place(words, rows)
+
     def _make_room(self, words: Words, rows: int) -> None:
         """Keeps half of the slots free, so that a search ends after a step or two."""
         bits = self._bits

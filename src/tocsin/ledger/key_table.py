@@ -108,13 +108,22 @@ class KeyTable:
         self.count += len(keys)
         return first
 
-    def take_back(self, count: int) -> bool:
-        """Drops the keys of the last reports, so that `count` rows are left; False if some are laid out already."""
-        if count < self._columns.count:
-            return False
-        while self.count > count:
+    def take_back(self, count: int) -> None:
+        """Drops the keys of the last reports, which nothing was made public of, so that `count` rows are left."""
+        while self._waiting and self.count > count:
             self.count -= len(self._waiting.pop().keys)
-        return True
+        if self.count == count:
+            return
+        heads = self._columns["head"]
+        for row in range(self.count - 1, count - 1, -1):
+            head = int(heads[row])
+            if head != row:
+                self._holders[head].pop()
+                if len(self._holders[head]) == 1:
+                    del self._holders[head]
+        self._index.forget(self._columns["record"], count)
+        self._columns.take_back(count)
+        self.count = count
 
     def drop(self, rows: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Drops these rows, as if they had never been held; the others move up.

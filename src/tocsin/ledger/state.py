@@ -74,6 +74,13 @@ class Quarantine(Struct, frozen=True):
         return self.lifted_at is None
 
 
+class Withdrawal(Struct, frozen=True):
+    """What one withdrawal has changed: rows of reports, and heads of keys by kind. For taking it back."""
+
+    reports: tuple[int, ...]
+    final: tuple[tuple[KeyKind, int], ...]
+
+
 class Version(Struct, frozen=True):
     """A version of the public set as it was decided, with the number of positions that entered and left."""
 
@@ -132,6 +139,10 @@ class Ledger:
         self.erased_days: set[int] = set()
         """UTC days whose content is erased: none of it is in this ledger, whenever it was folded."""
         self.report_by_id: dict[bytes, int] = {}
+        self.acts = 0
+        """How many events were folded that no app's call has led to."""
+        self.withdrawals: list[Withdrawal] = []
+        """What the withdrawals since the last mark have changed (`fold.mark`)."""
         self.declined: dict[bytes, Verdict] = {}
         """ID of a report that was answered *provisional* and could not be taken → the last word on it."""
         self.continuations: dict[int, list[int]] = {}
