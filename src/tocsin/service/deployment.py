@@ -55,6 +55,8 @@ class Deployment:
 
     def keeper(self, performer: Performer, reach: Reach, told: Told = lambda sentence: None) -> Keeper:
         """`performer`, with the spool behind it while the journal is out of `reach`."""
+        with suppress(FileNotFoundError):
+            refuse_loose_mode(self.folders.spool.parent, self.folders.spool.parent)
         return Keeper(performer, self.spool(), reach, self.held_clock, told)
 
     def publisher(
