@@ -173,7 +173,7 @@ def test_the_journal_of_a_running_server(tmp_path: Path) -> None:
     """Full again and again while reports come, also while the log is written back into the database.
 
     Every answer is a receipt or *provisional*; nothing acknowledged is lost; with room the same calls are taken, by the
-    same process. Public files are served all the while. Case 51: the disk of the spool is full too, and it is a 503.
+    same process. Public files are served all the while. Where the disk of the spool is full too, it is a 503.
     """
     top = tmp_path / "site"
     cards = founded(top, 240)
