@@ -71,7 +71,7 @@ def test_the_page(
         if program == "tocsin":
             assert main(words, clock) == 0, (line, capsys.readouterr().err)
         elif program == "mv":
-            shutil.move(*words)
+            Path(words[0]).rename(words[1])
         else:
             assert program == "systemctl"
         return " ".join(capsys.readouterr().out.split())
