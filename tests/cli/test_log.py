@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.sites import FixedClock
-from tocsin.cli.log import JsonLog, faults_told
+from tocsin.cli import log as log_module
+from tocsin.cli.log import FAULT_SECONDS, JsonLog, faults_told
 from tocsin.model.errors import Unavailable
 from tocsin.model.times import Instant
 from tocsin.service import fault
@@ -96,6 +97,23 @@ def test_a_fault_is_told_by_its_type_and_never_by_its_message(fail: Callable[[],
     assert "find-me" not in stream.getvalue()
     [line] = written(stream)
     assert (line["event"], line["sentence"], line["at"]) == ("fault", told, "2026-02-16T09:00:00Z")
+
+
+def test_who_finds_a_call_that_breaks_us_does_not_fill_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    at, stream = [100.0], io.StringIO()
+    monkeypatch.setattr(log_module, "perf_counter", lambda: at[0])
+    ours = logging.getLogger("tocsin.web")
+    with faults_told(JsonLog(FixedClock(), stream)):
+        for _ in range(1000):
+            ours.error("a request failed: KeyError")
+        ours.error("a request failed: TypeError")
+        at[0] += FAULT_SECONDS
+        ours.error("a request failed: KeyError")
+    assert [line["sentence"] for line in written(stream)] == [
+        "a request failed: KeyError",
+        "a request failed: TypeError",
+        "a request failed: KeyError (and 999 times since it was last told)",
+    ]
 
 
 def test_a_fault_of_the_server_itself_is_one_line_and_its_end() -> None:

@@ -181,6 +181,19 @@ def test_what_the_journal_should_not_hold_is_refused(told: Story, body: Body) ->
     assert ledger.sequence == len(told.events)
 
 
+@pytest.mark.parametrize(
+    "out_of_range", [{"mask": 2**64}, {"report_type": 256}, {"report_type": -1}, {"report": 2**63}]
+)
+def test_a_number_that_no_column_takes_is_refused(told: Story, out_of_range: dict[str, int]) -> None:
+    """Bytes that a later version or somebody else wrote: refused like any other, and no fault."""
+    report = int(told.ledger.reports["sequence"][0])
+    move = replace(Move(report, 1, 1), **out_of_range)
+    ledger = Ledger()
+    fold(ledger, told.events)
+    with pytest.raises(Invalid):
+        fold(ledger, [Event(len(told.events) + 1, NOON, published(4, entering=[move]), bytes(32))])
+
+
 # --- reports and their keys -------------------------------------------------------------------------------------------
 
 

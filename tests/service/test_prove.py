@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from tests.service.journals import Meddled
 from tests.sites import Site, report
 from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.port import PAGE_EVENTS, Broken, Tip
@@ -71,3 +72,28 @@ def test_a_server_that_stops_does_not_wait_for_the_proof(site: Site) -> None:
     prover.stop()
     assert found == []
     assert verify(site.deployment.journal).sequence == site.deployment.journal.tip().sequence
+
+
+def test_a_proof_that_broke_off_is_begun_anew(site: Site) -> None:
+    """The journal was away, or the machine had no memory left: nothing was proven by that."""
+    site.report("ada", 0)
+    with closing(sqlite3.connect(site.deployment.folders.journal)) as shell:
+        shell.execute("DELETE FROM claim WHERE sequence = 5 AND substr(claim, 1, 1) = x'03'")
+        shell.commit()
+
+    class Away(Meddled):
+        """Away when it is first asked."""
+
+        times = 0
+
+        def tip(self) -> Tip:
+            self.times += 1
+            if self.times == 1:
+                raise Unavailable("The machine has no memory left.")
+            return super().tip()
+
+    found: list[Invalid] = []
+    prover = Prover(Away(site.deployment.journal), found.append, retry_seconds=0)
+    prover.start()
+    prover._thread.join()
+    assert len(found) == 1

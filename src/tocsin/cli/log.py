@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any, Final, Protocol, TextIO
 
 import structlog
@@ -85,19 +86,22 @@ def _ascii(line: object, **options: object) -> str:
 
 FAULT: Final = "fault"
 """The event of what nobody foresaw."""
+FAULT_SECONDS: Final = 60.0
+"""How long the same fault is not told again."""
 
 
 @contextmanager
 def faults_told(log: Log) -> Iterator[None]:
     """Meanwhile every fault of this process goes to `log`, by type and place: exceptions that nobody caught, in any
     thread, in a destructor or in the event loop, warnings, and what libraries log."""
-    handler = _Handler(log)
+    faults = _Faults(log)
+    handler = _Handler(faults)
     root = logging.getLogger()
     before = sys.excepthook, threading.excepthook, sys.unraisablehook, root.handlers[:], warnings.showwarning
 
     def uncaught(error: BaseException | None, where: str) -> None:
         if error is not None:
-            _tell(log, f"{where}: {fault.told(error)}")
+            faults.tell(f"{where}: {fault.told(error)}")
 
     def warned(
         message: Warning | str,
@@ -107,7 +111,7 @@ def faults_told(log: Log) -> Iterator[None]:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        _tell(log, f"a warning: {category.__name__}")
+        faults.tell(f"a warning: {category.__name__}")
 
     sys.excepthook = lambda kind, error, trace: uncaught(error, "the process ends")
     threading.excepthook = lambda ended: uncaught(ended.exc_value, "a thread ended")
@@ -128,18 +132,37 @@ def faults_told(log: Log) -> Iterator[None]:
 class _Handler(logging.Handler):
     """Our own loggers' sentences as they are, for they hold types and places only; of other libraries' never more."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, faults: "_Faults") -> None:
         super().__init__(logging.WARNING)
-        self._log = log
+        self._faults = faults
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name.startswith(_OURS):
-            _tell(self._log, record.getMessage())
+            self._faults.tell(record.getMessage())
             return
         error = record.exc_info[1] if record.exc_info else None
-        _tell(self._log, f"{record.name}: {fault.told(error) if error is not None else record.levelname.lower()}")
+        self._faults.tell(f"{record.name}: {fault.told(error) if error is not None else record.levelname.lower()}")
 
 
-def _tell(log: Log, sentence: str) -> None:
-    with suppress(OSError, ValueError):  # a terminal that is gone
-        log.warn(FAULT, sentence)
+class _Faults:
+    """Tells faults, each of them once in `FAULT_SECONDS`: who finds a call that breaks us must not fill the disk.
+
+    There are as many of them as places in the code. How often one came meanwhile is told when it next comes.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._lock = threading.RLock()  # an object that can't be let go of may say so in here
+        self._silent_until: dict[str, float] = {}
+        self._missed: dict[str, int] = {}
+
+    def tell(self, sentence: str) -> None:
+        at = perf_counter()  # a stopwatch, not the time of day
+        with self._lock:
+            if at < self._silent_until.get(sentence, 0):
+                self._missed[sentence] = self._missed.get(sentence, 0) + 1
+                return
+            self._silent_until[sentence] = at + FAULT_SECONDS
+            missed = self._missed.pop(sentence, 0)
+        with suppress(OSError, ValueError):  # a terminal that is gone
+            self._log.warn(FAULT, f"{sentence} (and {missed:,} times since it was last told)" if missed else sentence)

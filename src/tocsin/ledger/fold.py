@@ -4,7 +4,7 @@ Each kind has one function, and nothing else changes a ledger. An event the jour
 batch) raises `Invalid`: the journal is then not what wrote it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from sys import intern
 from typing import Any, Final, TypeVar
 
@@ -62,6 +62,7 @@ from tocsin.model.times import DAY_SECONDS, day_of
 
 Rows = NDArray[np.int64]
 Value = TypeVar("Value")
+Number = TypeVar("Number", np.int64, np.uint8)
 _NO_DIGEST: Final = bytes(32)
 _HASH_BYTES: Final = 16
 """Of a phone code's keyed hash."""
@@ -425,8 +426,8 @@ def rows_of_moves(
     counts = np.where(reports["key_kind"][index] == keys.kind, reports["rows"][index], 0)
     starts = np.cumsum(counts) - counts
     rows = np.arange(int(counts.sum())) + np.repeat(reports["first_row"][index] - starts, counts)
-    masks = np.repeat(np.array([move.mask for move in moves], np.int64), counts)
-    types = np.repeat(np.array([move.report_type for move in moves], np.uint8), counts)
+    masks = np.repeat(_column([move.mask for move in moves], np.int64, event), counts)
+    types = np.repeat(_column([move.report_type for move in moves], np.uint8, event), counts)
     named = (masks >> keys["position"][rows]) & 1 == 1
     return rows[named], types[named]
 
@@ -440,11 +441,19 @@ def _report_index(ledger: Ledger, sequence: int, event: Event) -> int:
 
 
 def _report_indices(ledger: Ledger, sequences: tuple[int, ...], event: Event) -> NDArray[np.intp]:
-    known, wanted = ledger.reports["sequence"], np.array(sequences, np.int64)
+    known, wanted = ledger.reports["sequence"], _column(sequences, np.int64, event)
     index = np.searchsorted(known, wanted)
     if len(wanted) and (index.max() >= len(known) or (known[index] != wanted).any()):
         raise Invalid(f"event {event.sequence} names a report that is not there")
     return index
+
+
+def _column(numbers: Sequence[int], kind: type[Number], event: Event) -> NDArray[Number]:
+    """`numbers` as a column. Raises `Invalid` for one that is out of its range: an event may be anybody's bytes."""
+    try:
+        return np.array(numbers, kind)
+    except OverflowError:
+        raise Invalid(f"event {event.sequence} holds a number that is out of range") from None
 
 
 def _known(table: dict[int, Value], number: int, event: Event) -> Value:
