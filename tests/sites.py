@@ -67,6 +67,15 @@ class Site:
         self.performer.act(lambda ledger, now: activate_batch(ledger, 1, now, by("activate")))
         self.cards = cards_of(self.deployment, 1, cards)
 
+    def with_archive(self, url: str) -> Deployment:
+        """The same deployment with an archive at `url`; it takes the place of the one that was open."""
+        with self.deployment.folders.settings.open("a", encoding="utf-8") as settings:
+            settings.write(f'\n[archive]\nurl = "{url}"\n')
+        self.deployment.close()
+        self.deployment = Deployment(self.top, self.clock)
+        self.performer = self.deployment.performer()
+        return self.deployment
+
     def answer(self, body: bytes) -> Answer:
         """The answer to one call, alone in its group."""
         [answer] = self.performer.answer([Arrival(body, floor_quarter(self.clock.now()))])

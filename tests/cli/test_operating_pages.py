@@ -11,6 +11,7 @@ from tests.cli.tree import commands
 from tocsin.cli import serve
 from tocsin.cli.log import FAULT
 from tocsin.model.policy import Policy
+from tocsin.service.archive_settings import ArchiveSettings
 from tocsin.service.doctor.finding import Code
 from tocsin.service.journal_choice import JournalChoice
 from tocsin.service.operations import Operations
@@ -32,6 +33,7 @@ def _rows(heading: str) -> dict[str, list[str]]:
     [
         ("The deployment", Settings),
         ("`[journal]`", JournalChoice),
+        ("`[archive]`", ArchiveSettings),
         ("`[operations]`", Operations),
         ("`[policy]`", Policy),
     ],
@@ -45,7 +47,7 @@ def test_every_setting_stands_there_with_unit_and_default(heading: str, struct: 
         assert unit and meaning
         if field.default is NODEFAULT:
             assert default == "required"
-        elif field.name not in ("journal", "operations", "policy"):
+        elif field.name not in ("journal", "archive", "operations", "policy"):
             assert msgspec.json.decode(default.strip("`")) == msgspec.json.decode(msgspec.json.encode(field.default))
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.conftest import Run
 from tests.sites import FixedClock, Site
-from tocsin.cli.status import NOT_YET
+from tocsin.cli.status import NO_ARCHIVE, NOT_YET
 from tocsin.cli.terminal import REPLACEMENT, clean
 from tocsin.journal.encoding import NewEvent
 from tocsin.model.events import ProviderAdded
@@ -151,8 +151,13 @@ def test_a_lost_day_key_is_named_with_what_it_stops(run: Run, site: Site, clock:
 
 def test_it_says_what_this_version_does_not_do(run: Run, site: Site) -> None:
     words = run("status").words
-    assert all(lack in words for lack in NOT_YET)
+    assert all(lack in words for lack in (*NOT_YET, NO_ARCHIVE))
     assert "no padding" in words
+
+
+def test_where_there_is_an_archive_it_does_not_say_that_there_is_none(run: Run, site: Site, tmp_path: Path) -> None:
+    site.with_archive(str(tmp_path / "archive"))
+    assert NO_ARCHIVE not in run("status").words and NOT_YET[0] in run("status").words
 
 
 def test_no_line_is_wider_than_the_terminal(run: Run, site: Site) -> None:

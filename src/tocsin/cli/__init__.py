@@ -90,6 +90,7 @@ _COMMANDS = (
     (_RUN, "status", "status:status", "What there is, what waits, what is out, what is missing."),
     (_RUN, "doctor", "doctor:doctor", "Whether everything is sound that the deployment stands on."),
     (_RUN, "publish", "publish:publish", "Publish what is due, once."),
+    (_RUN, "archive", "archive:app", "The archive: status, run, once, compact."),
     (_TAKE_BACK, "revoke", "corrections:revoke", "Cut off cards, a batch or a provider."),
     (_TAKE_BACK, "rollback", "corrections:rollback", "Take back an exact list of reports."),
     (_TAKE_BACK, "reinstate", "corrections:reinstate", "Undo a revocation or a rollback."),

@@ -21,6 +21,7 @@ from tocsin.model.errors import Invalid, Refused, TocsinError, Unavailable
 from tocsin.model.times import day_of
 from tocsin.rules.quarantine import Surge
 from tocsin.service import telemetry as metric
+from tocsin.service.archiving import ArchiverLoop, Behind
 from tocsin.service.collect import Collector
 from tocsin.service.deployment import Deployment
 from tocsin.service.follow import Follower
@@ -31,7 +32,7 @@ from tocsin.service.publish import Out
 from tocsin.service.reach import Reach
 from tocsin.service.readiness import Readiness
 from tocsin.service.serve import PublisherLoop
-from tocsin.service.telemetry import Telemetry
+from tocsin.service.telemetry import Telemetry, in_whole_tens
 from tocsin.service.trouble import Told
 from tocsin.service.watch import Watch
 from tocsin.web.server import running_operations, running_server
@@ -107,6 +108,7 @@ def _run(
     settings = deployment.settings
     day = day_of(deployment.held_clock.now())
     deployment.refuse_other_journal()
+    deployment.refuse_unfit_archive()
     with suppress(Unavailable):  # the publisher's first round says so: a full disk keeps no server from starting
         deployment.keys.make_days_ahead(day)  # before the first report can come
     performer = _read(deployment, log)
@@ -131,12 +133,17 @@ def _run(
             log.say("operations", f"Metrics, health and readiness on {url}", url=url)
         log.say("started", f"A version every {span(settings.policy.step_seconds)}; stop with Ctrl-C.")
         prover = _prover(deployment, performer, log, troubles)
-        prover.start()
-        loop.start()
+        parts: list[Prover | PublisherLoop | ArchiverLoop] = [
+            prover,
+            loop,
+            *_archiver_loops(deployment, telemetry, troubles),
+        ]
+        for part in parts:
+            part.start()
         stopped.wait()
         log.say("stopping", "Stopping: what was begun is finished first.")
-        prover.stop()
-        loop.stop()
+        for part in parts:
+            part.stop()
 
 
 def _prover(deployment: Deployment, performer: Performer, log: Log, troubles: "_Troubles") -> Prover:
@@ -147,6 +154,23 @@ def _prover(deployment: Deployment, performer: Performer, log: Log, troubles: "_
             log.warn("journal_broken", f"from now on calls are answered 503: {broken}")
 
     return Prover(deployment.journal, found)
+
+
+def _archiver_loops(deployment: Deployment, telemetry: Telemetry, troubles: "_Troubles") -> list[ArchiverLoop]:
+    """The one that archives, where there is an archive."""
+
+    def looked(behind: Behind) -> None:
+        telemetry.measure(
+            {
+                metric.ARCHIVE_BEHIND_SECONDS: {"": behind.seconds(deployment.held_clock.now())},
+                metric.ARCHIVE_BEHIND_EVENTS: in_whole_tens(behind.events),
+            }
+        )
+
+    if deployment.archiver is None:
+        return []
+    every_seconds, told = deployment.settings.archive.every_seconds, troubles.teller("archiving")
+    return [ArchiverLoop(deployment.archiver, deployment.held_clock, every_seconds, told, looked)]
 
 
 def _read(deployment: Deployment, log: Log) -> Performer:
@@ -197,7 +221,7 @@ class _Troubles:
     def __init__(self, log: Log, telemetry: Telemetry) -> None:
         self._log = log
         self._telemetry = telemetry
-        self._now = {"calls": False, "journal": False, "publishing": False}
+        self._now: dict[str, bool] = {"calls": False, "journal": False, "publishing": False}
         telemetry.watch(metric.TROUBLE, lambda: {part: int(is_there) for part, is_there in self._now.items()})
 
     def is_now(self, part: str, is_there: bool) -> None:
@@ -206,6 +230,8 @@ class _Troubles:
 
     def teller(self, part: str, before: str = "") -> Told:
         """What tells of trouble with `part`; `before` stands before each sentence."""
+
+        self._now.setdefault(part, False)
 
         def tell(sentence: str | None) -> None:
             self.is_now(part, sentence is not None)

@@ -44,9 +44,9 @@ NOT_YET: Final = (
     "There is no padding: where few people report, who watches the files can tell when one of them did.",
     "Nothing is pruned: public files and day keys stay until a person removes them; nothing is erased.",
     "There is no publication log and no witness: phones can't tell whether all of them are shown the same head.",
-    "There is no archive: reports are as safe as this machine's disk and its backup.",
 )
 """What an operator might take for granted and this version lacks."""
+NO_ARCHIVE: Final = "There is no archive: reports are as safe as this machine's disk and its backup."
 
 
 class Objection(Struct, frozen=True):
@@ -79,7 +79,7 @@ class Status(Struct, frozen=True):
     strangers: tuple[str, ...]
     """What is in the bucket and not tocsin's."""
     warnings: tuple[str, ...]
-    not_yet: tuple[str, ...] = NOT_YET
+    not_yet: tuple[str, ...]
 
 
 def status(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTerminal) -> None:
@@ -109,6 +109,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
     issuing_secrets = issuing_secrets_of(deployment.keys, ledger)
     providers = providers_of(ledger)
     return Status(
+        not_yet=NOT_YET if settings.archive.url else (*NOT_YET, NO_ARCHIVE),
         region=settings.region,
         origin=settings.origin,
         sequence=ledger.sequence,

@@ -270,7 +270,7 @@ class Archive:
                 raise Refused(
                     "old_term",
                     f"the archive {self._place.uri} is written by a journal of term {tip.term}, and this one has term"
-                    f" {term}: another took over. Stop this server, and point its users to the other one.",
+                    f" {term}: another took over. Stop this server, and see that its users reach the other one.",
                 )
             try:
                 return attempt(tip)

@@ -15,6 +15,7 @@ from tocsin.model.times import Day
 from tocsin.publication.release import released
 from tocsin.publication.sign import GaenKey, SigningKeys
 from tocsin.rules.quarantine import Surge
+from tocsin.service.archiver import Archiver, make_archive
 from tocsin.service.follow import Follower
 from tocsin.service.held_clock import HeldClock
 from tocsin.service.journal_choice import JournalChoice, open_journal
@@ -44,6 +45,8 @@ class Deployment:
         self.journal: Journal = _open_journal(self.folders, self.settings)
         self.held_clock = HeldClock(clock, self.journal, today)
         self.bucket = FolderBucket(self.folders.bucket)
+        self.archiver = self._archiver()
+        """Brings the archive up to the journal; None where there is no archive."""
 
     def performer(self) -> Performer:
         """A way into the journal, its ledger not yet read."""
@@ -82,6 +85,7 @@ class Deployment:
             follower,
             told_restored,
             told_surge,
+            self.archiver.archive_up_to if self.archiver else lambda sequence: None,
         )
 
     def refuse_other_journal(self) -> None:
@@ -95,6 +99,18 @@ class Deployment:
         except (Invalid, Unavailable):
             return
         refuse_other_journal(self.journal, out)
+
+    def refuse_unfit_archive(self) -> None:
+        """Raises `Invalid` if the archive is another journal's or lies where none can be kept, `Refused` if a higher
+        term rules it. Nothing, where there is none; nor where it is away: then versions wait, and reports are taken.
+        """
+        if self.archiver:
+            with suppress(Unavailable):
+                self.archiver.refuse_unfit()
+
+    def _archiver(self) -> Archiver | None:
+        settings = self.settings.archive
+        return Archiver(self.journal, self.held_clock, lambda: make_archive(settings)) if settings.url else None
 
     def close(self) -> None:
         """Lets go of the journal's files or connections."""

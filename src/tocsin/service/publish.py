@@ -2,10 +2,11 @@
 
 The steps, and what a crash right after each leaves behind:
 
-1. a version that is decided and not out is built, signed and released: the bucket's older head, mended here
+1. a version that is decided and not out is built, signed and released, once the archive holds its event: the
+   bucket's older head, mended here
 2. put surges into quarantine, then plan the next version: a quarantine, found standing
 3. append `published`, unless a correction overtook the plan (then plan again): a version decided and not out, as in 1
-4. fold it, build, sign, release: as in 1
+4. fold it, archive it, build, sign, release: as in 1
 5. look through the files in force, and make again what is lost or damaged: what is still to be made, found again
 6. put the conventional index right: a lost or spoilt one, found again
 
@@ -111,8 +112,13 @@ class Publisher:
         follower: Follower | None = None,
         told_restored: Callable[[Sequence[str]], None] = lambda names: None,
         told_surge: Callable[[Surge], None] = lambda surge: None,
+        archive_up_to: Callable[[int], None] = lambda sequence: None,
     ) -> None:
-        """`follower`: one that has read the journal already, and is this publisher's own from now on."""
+        """`follower`: one that has read the journal already, and is this publisher's own from now on.
+
+        `archive_up_to` returns when the archive holds the event of that number: no phone is to know a version that a
+        journal rebuilt from there would not.
+        """
         self._journal = journal
         self._keys = keys
         self._clock = clock
@@ -122,6 +128,7 @@ class Publisher:
         self._told = told
         self._told_restored = told_restored
         self._told_surge = told_surge
+        self._archive_up_to = archive_up_to
         self._follower = follower or Follower(keys)
         self._made: tuple[int, tuple[MadeFile, ...]] = (0, ())
         self._looked_through = 0
@@ -137,8 +144,9 @@ class Publisher:
     def publish(self) -> int:
         """Does whatever is due, and returns the newest version that is then out.
 
-        Raises `Unavailable` if the journal, the bucket or a key is away, `Invalid` if one of them is not this
-        deployment's or not whole, `Refused` if a newer term rules the bucket. Called again it goes on where it stopped.
+        Raises `Unavailable` if the journal, the archive, the bucket or a key is away, `Invalid` if one of them is not
+        this deployment's or not whole, `Refused` if a newer term rules archive or bucket. Called again it goes
+        on where it stopped.
         """
         self._mend()  # 1
         while self._decide():  # 2 and 3
@@ -170,6 +178,7 @@ class Publisher:
         """
         out = self._catch_up()
         while out.version < self.ledger.version and is_whole(self.ledger):
+            self._archive_up_to(self.ledger.versions[-1].sequence)
             if out.version + 1 < self.ledger.version:
                 self._put_files_in_force(out.version)
             self._release(out)

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from tocsin.model.errors import Invalid, Refused
 from tocsin.model.policy import Policy
+from tocsin.service.archive_settings import ArchiveSettings
 from tocsin.service.journal_choice import JournalChoice
 from tocsin.service.operations import Operations
 from tocsin.service.settings_table import read_table
@@ -60,6 +61,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     connections_per_source: Connections = 512
     """Open connections of one address (IPv6: a /64), where no proxy stands before this server; ``none``: no limit."""
     journal: JournalChoice = JournalChoice()
+    archive: ArchiveSettings = ArchiveSettings()
     operations: Operations = Operations()
     policy: Policy = Policy()
 
@@ -152,7 +154,8 @@ base_url = "{settings.base_url}"    # where apps reach this server
 host = "{settings.host}"
 port = {settings.port}
 single_machine = {str(settings.single_machine).lower()}   # true: a journal without a durable disk is meant
-{_door_text(settings)}{_table_text("journal", settings.journal)}{_table_text("operations", settings.operations)}
+{_door_text(settings)}{_table_text("journal", settings.journal)}{_table_text("archive", settings.archive)}\
+{_table_text("operations", settings.operations)}
 [policy]
 {_policy_text(settings.policy)}"""
 
@@ -164,7 +167,7 @@ def _door_text(settings: Settings) -> str:
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in given.items() if value != defaults[name])
 
 
-def _table_text(name: str, table: JournalChoice | Operations) -> str:
+def _table_text(name: str, table: JournalChoice | ArchiveSettings | Operations) -> str:
     """A table of settings, where it is not at its defaults."""
     values, default = msgspec.to_builtins(table), msgspec.to_builtins(type(table)())
     lines = [f"{field} = {json.dumps(value)}\n" for field, value in values.items() if value != default[field]]

@@ -119,6 +119,12 @@ EVENTS: Final = Metric("tocsin_journal_events", Kind.GAUGE, Seen.QUARTER, "Event
 TIP_AT: Final = Metric(
     "tocsin_journal_tip_timestamp_seconds", Kind.GAUGE, Seen.QUARTER, "The quarter-hour of the journal's last event."
 )
+ARCHIVE_BEHIND_SECONDS: Final = Metric(
+    "tocsin_archive_behind_seconds", Kind.GAUGE, Seen.MINUTE, "For how long the archive has not been level."
+)
+ARCHIVE_BEHIND_EVENTS: Final = Metric(
+    "tocsin_archive_behind_events", Kind.GAUGE, Seen.MINUTE, "Events that the archive lacks, in whole tens."
+)
 REPORTS: Final = Metric(
     "tocsin_reports",
     Kind.GAUGE,
