@@ -18,6 +18,7 @@ from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
 from tocsin.stores.place_folder import FolderPlace
 
 WORDS = ["--region", "xx", "--origin", "tocsin.example.org/xx", "--base-url", "http://127.0.0.1:8787"]
+PAGE = Path(__file__).resolve().parents[2] / "docs/operating" / "archive.md"
 COMMANDS = [["status"], ["run"], ["once"], ["compact"]]
 
 
@@ -120,3 +121,26 @@ def test_a_server_does_not_start_over_a_bucket_that_ignores_conditions(
     with object_store.careless() as careless, careless.opened():
         done = run("serve", "--port", "0")
     assert (done.code, done.out) == (1, "") and re.search("ignores.If-None-Match", done.err)
+
+
+def test_the_page_for_setting_it_up_holds(run: Run, site: Site, object_store: ObjectStore, tmp_path: Path) -> None:
+    """`archive.md`, word for word but for the bucket, the keys and where the file lies."""
+    blocks = re.findall(r"(?:^    .*\n)+", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    table, variables, typed = (re.sub("^ {4}", "", block, flags=re.MULTILINE) for block in blocks)
+    environment, credentials = object_store.environment, tmp_path / "archive.env"
+    for line in variables.splitlines():
+        name = line.partition("=")[0]
+        variables = variables.replace(line, f"{name}={environment[name]}")
+    credentials.touch(mode=0o600)
+    credentials.write_text(f"{variables}AWS_ALLOW_HTTP=true\n", encoding="utf-8")
+    for text, ours in (("s3://my-archive/utopia", object_store.new_url()), ("/etc/tocsin/archive.env", credentials)):
+        assert text in table
+        table = table.replace(text, str(ours))
+    with site.deployment.folders.settings.open("a", encoding="utf-8") as settings:
+        settings.write(f"\n{table}")
+    assert run("archive", "once").code == 0
+    lines = [line.partition("#")[0].split() for line in typed.splitlines()]
+    assert [words[0] for words in lines] == ["tocsin", "tocsin"]
+    for words in lines:
+        done = run(*words[1:])
+        assert done.code == 0 and "holds 4 events of 4" in done.words
