@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from tests.contracts.postgres_engine import PostgresEngine
 from tests.faults.object_store import ObjectStore, running_object_store
+from tests.faults.postgres_server import PostgresServer, running_server
 
 # A slow, shared machine is no finding about the code: no deadline, and slow generation is not an error.
 _SLOW_MACHINE = [HealthCheck.too_slow]
@@ -40,3 +42,18 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
     """A real object store, started once for all tests that ask for it."""
     with running_object_store(tmp_path_factory.mktemp("object-store")) as store:
         yield store
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server that has no standby, started once for all tests that ask for it."""
+    with running_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_engine(postgres_server: PostgresServer) -> Iterator[PostgresEngine]:
+    """Journals in that server, each in a place of its own."""
+    made = PostgresEngine(postgres_server)
+    yield made
+    made.close()

@@ -18,6 +18,7 @@ from tocsin.rules.phone_issuance import PhoneCodesRequest, issue_phone_codes
 from tocsin.service.codes import issued_phone_codes, phone_hashes
 from tocsin.service.deployment import Deployment
 from tocsin.service.founding import found
+from tocsin.service.journal_choice import JournalChoice
 from tocsin.service.perform import Arrival
 from tocsin.service.settings import Settings
 
@@ -25,6 +26,9 @@ MORNING = Instant(day_start(20_500) + 9 * 3600)
 """2026-02-16 09:00 UTC."""
 PROMPT = Policy(minimum_reports=1, hold_back_quarters=0)
 """A policy under which whatever is eligible goes out at the next step."""
+
+
+IN_A_FILE = JournalChoice()
 
 
 class FixedClock:
@@ -48,12 +52,20 @@ def drawn(name: str, length: int = 32) -> bytes:
 class Site:
     """A deployment with one provider and its cards, and the phones that report to it."""
 
-    def __init__(self, top: Path, clock: FixedClock, policy: Policy = PROMPT, cards: int = 100) -> None:
+    def __init__(
+        self,
+        top: Path,
+        clock: FixedClock,
+        policy: Policy = PROMPT,
+        cards: int = 100,
+        journal: JournalChoice = IN_A_FILE,
+    ) -> None:
         settings = Settings(
             region="utopia",
             origin="tocsin.example/utopia",
             base_url="http://127.0.0.1:8787",
             single_machine=True,
+            journal=journal,
             policy=policy,
         )
         found(top, settings, clock)

@@ -1,8 +1,9 @@
 """A process that appends to a journal and says on its standard output what was acknowledged.
 
-``python -m tests.faults.journal_writer PATH NAME GROUPS SIZE``. A line for each event, written only when its group is
-durable: sequence, digest, and the name of the claim that is its own. In each group there is one more event that claims
-what all writers contest: the one who gets it writes ``won`` and its number.
+``python -m tests.faults.journal_writer PLACE NAME GROUPS SIZE``; PLACE is a path, or an address of PostgreSQL. A line
+for each event, written only when its group is durable: sequence, digest, and the name of the claim that is its own. In
+each group there is one more event that claims what all writers contest: the one who gets it writes ``won`` and its
+number.
 """
 
 import hashlib
@@ -10,9 +11,9 @@ import os
 import sys
 from pathlib import Path
 
-from tocsin.journal import sqlite
+from tocsin.journal import postgres, sqlite
 from tocsin.journal.encoding import NewEvent
-from tocsin.journal.port import ClaimTaken, Durability
+from tocsin.journal.port import ClaimTaken, Durability, Journal
 from tocsin.model.claims import Claim
 from tocsin.model.errors import Unavailable
 from tocsin.model.events import Withdrawn
@@ -29,8 +30,15 @@ def claim(name: str) -> Claim:
     return Claim(b"\x03" + hashlib.sha256(name.encode("utf-8")).digest())
 
 
-def write(path: Path, name: str, groups: int, size: int) -> None:
-    journal = sqlite.open(path, Durability.WAIVED)
+def open_journal(place: str) -> Journal:
+    """The journal at a path, or at an address of PostgreSQL."""
+    if place.startswith("postgresql:"):
+        return postgres.open(place, Durability.WAIVED)
+    return sqlite.open(Path(place), Durability.WAIVED)
+
+
+def write(place: str, name: str, groups: int, size: int) -> None:
+    journal = open_journal(place)
     for number in range(groups):
         said = []
         with journal.group(NOW, PATIENT_SECONDS) as group:
@@ -50,7 +58,7 @@ def write(path: Path, name: str, groups: int, size: int) -> None:
 
 if __name__ == "__main__":
     try:
-        write(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+        write(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     except Unavailable as unavailable:
         os.write(2, f"{unavailable}\n".encode())
         sys.exit(UNAVAILABLE)

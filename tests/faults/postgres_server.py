@@ -67,6 +67,18 @@ def postgres_home() -> Iterator[Path]:
         shutil.rmtree(home, ignore_errors=True)
 
 
+@contextmanager
+def running_server() -> Iterator["PostgresServer"]:
+    """A server alone, ended afterwards."""
+    with postgres_home() as home:
+        server = PostgresServer.new(home / "alone")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
 def as_postgres(*command: str) -> list[str]:
     """`command` as root has to call it so that it runs as `postgres`; it ends with the calling thread."""
     if os.geteuid() != 0:

@@ -17,7 +17,7 @@ from tests.contracts.journal_contract import FOUNDED, NOW, add
 from tests.faults.journal_writer import UNAVAILABLE, claim
 from tocsin.journal import sqlite
 from tocsin.journal.encoding import StoredEvent
-from tocsin.journal.port import Durability
+from tocsin.journal.port import Durability, Journal
 from tocsin.journal.sqlite import SqliteJournal
 from tocsin.journal.verify import verify
 from tocsin.model.errors import Unavailable
@@ -45,15 +45,15 @@ def journal(path: Path) -> Iterator[SqliteJournal]:
     opened.close()
 
 
-def command(path: Path, name: str, groups: int, size: int) -> list[str]:
-    return [sys.executable, "-m", "tests.faults.journal_writer", str(path), name, str(groups), str(size)]
+def command(place: Path | str, name: str, groups: int, size: int) -> list[str]:
+    return [sys.executable, "-m", "tests.faults.journal_writer", str(place), name, str(groups), str(size)]
 
 
-def start(path: Path, name: str, groups: int, size: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(command(path, name, groups, size), cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def start(place: Path | str, name: str, groups: int, size: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(command(place, name, groups, size), cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
 
-def events_of(journal: SqliteJournal) -> list[StoredEvent]:
+def events_of(journal: Journal) -> list[StoredEvent]:
     pages = []
     after = 0
     while page := journal.read(after):
@@ -62,7 +62,7 @@ def events_of(journal: SqliteJournal) -> list[StoredEvent]:
     return list(itertools.chain.from_iterable(pages))
 
 
-def assert_all_there(journal: SqliteJournal, said: Sequence[str]) -> None:
+def assert_all_there(journal: Journal, said: Sequence[str]) -> None:
     """What was acknowledged is in the journal, under the number and with the digest that were said."""
     stored = events_of(journal)
     for line in said:
@@ -147,6 +147,7 @@ READ_ONLY = """
 import os, sys
 from pathlib import Path
 from tocsin.journal import sqlite
+from tocsin.journal.port import Durability
 from tocsin.model.errors import Unavailable
 if os.geteuid() == 0:
     os.setgid({nobody}); os.setuid({nobody})

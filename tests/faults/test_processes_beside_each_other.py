@@ -1,12 +1,14 @@
 """Two collectors and two publishers, each a process, over one folder."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.contracts.postgres_engine import PostgresEngine
 from tests.sites import FixedClock, Site
 from tocsin.client.sync import sync
 from tocsin.client.trust import parse_trust
@@ -40,12 +42,39 @@ def test_two_collectors_and_two_publishers(tmp_path: Path) -> None:
     top = tmp_path / "site"
     clock = FixedClock()
     Site(top, clock).deployment.close()
-    set_clock(top, clock.at)
-    collectors = [start("collector", top, name) for name in ("left", "right")]
-    publishers = [start("publisher", top, name) for name in ("one", "two")]
+    run_beside_each_other(top, top, clock)
+
+
+@pytest.mark.faults
+def test_two_machines_over_one_postgresql(tmp_path: Path, postgres_engine: PostgresEngine) -> None:
+    """Cases 23, 30, 52: as above, with a folder for each, copies of the same keys, and one journal and bucket."""
+    left, right = tmp_path / "left", tmp_path / "right"
+    clock = FixedClock()
+    postgres_engine.empty()
+    Site(left, clock, journal=postgres_engine.choice()).deployment.close()
+    second_machine(left, right)
+    run_beside_each_other(left, right, clock)
+
+
+def second_machine(first: Path, second: Path) -> None:
+    """A folder as an operator makes it on a second machine, of the same site's settings and keys."""
+    second.mkdir()
+    for name in ("tocsin.toml", "trust.json"):
+        shutil.copy(first / name, second / name)
+    shutil.copytree(first / "keys", second / "keys")
+    (second / "journal").mkdir(mode=0o700)
+    for shared in ("bucket", "clock"):
+        (second / shared).symlink_to(first / shared)
+
+
+def run_beside_each_other(left: Path, right: Path, clock: FixedClock) -> None:
+    """A collector and a publisher in each folder, and a third publisher that looks whether each step is done."""
+    set_clock(left, clock.at)
+    collectors = [start("collector", top, top.name + side) for top, side in ((left, " 1"), (right, " 2"))]
+    publishers = [start("publisher", top, "publisher") for top in (left, right)]
     for step in range(1, STEPS + 1):
-        set_clock(top, clock.at + 900 * step)
-        here = Deployment(top, FixedClock(clock.at + 900 * step))
+        set_clock(left, clock.at + 900 * step)
+        here = Deployment(left, FixedClock(clock.at + 900 * step))
         assert here.publisher().publish() == step  # a third one: when it returns, the step's version is out
         here.close()
     taken: list[str] = []
@@ -54,7 +83,7 @@ def test_two_collectors_and_two_publishers(tmp_path: Path) -> None:
         assert collector.returncode == 0, err
         taken += [line.split()[0] for line in out.splitlines() if line.endswith(" taken")]
         assert {line.split()[1] for line in out.splitlines()} <= {"taken", "code_spent"}
-    set_clock(top, 0)
+    set_clock(left, 0)
     versions: list[str] = []
     for process in publishers:
         out, err = process.communicate(timeout=120)
@@ -62,7 +91,7 @@ def test_two_collectors_and_two_publishers(tmp_path: Path) -> None:
         versions += out.split()
     assert sorted(taken, key=int) == [str(serial) for serial in range(100)], "a card taken twice, or never"
     assert len(versions) == len(set(versions)), "a version was put out twice"
-    _check(top, clock.at + 900 * (STEPS + 1))
+    _check(left, clock.at + 900 * (STEPS + 1))
 
 
 @pytest.mark.faults
@@ -103,3 +132,4 @@ def _check(top: Path, at: int) -> None:
     trust = parse_trust(deployment.folders.trust.read_bytes())
     state = sync(None, trust, at, lambda name, most: (bucket / name).read_bytes())
     assert (state.version, len(state.keys[KeyKind.GAEN])) == (STEPS + 1, 100)
+    deployment.close()

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 from tests.contracts.journal_contract import FOUNDED, IMPATIENT_SECONDS, NOW, Engine, JournalContract, add, claim, fact
+from tests.contracts.postgres_engine import PostgresEngine
 from tests.faults.postgres_server import PostgresServer
 from tests.faults.servers import until
-from tests.journal.postgres_engine import PostgresEngine
 from tests.journal.vectors import JOURNAL
 from tocsin.journal import postgres, postgres_schema
 from tocsin.journal.port import Broken, ClaimTaken, Durability, NotDurable
@@ -63,35 +63,35 @@ def test_a_connection_that_dies_in_a_group_stores_nothing_of_it(
 
 
 def test_a_server_that_stands_still_is_given_up_and_found_again(
-    server: PostgresServer, journal: PostgresJournal
+    postgres_server: PostgresServer, journal: PostgresJournal
 ) -> None:
     add(journal, FOUNDED)
-    server.freeze()
+    postgres_server.freeze()
     try:
         for _ in range(2):
             with pytest.raises(Unavailable), journal.group(NOW, IMPATIENT_SECONDS):
                 raise AssertionError("the group must not begin")
     finally:
-        server.thaw()
+        postgres_server.thaw()
     assert add(journal, fact(2))[0].sequence == 2
 
 
 def test_a_commit_that_is_not_answered_in_time_is_not_stored_or_found_stored(
-    server: PostgresServer, journal: PostgresJournal
+    postgres_server: PostgresServer, journal: PostgresJournal
 ) -> None:
     add(journal, FOUNDED)
     try:
         with pytest.raises(Unavailable, match="not known"), journal.group(NOW) as group:
             group.append(fact(2, claim("card")))
-            server.freeze()
+            postgres_server.freeze()
     finally:
-        server.thaw()
+        postgres_server.thaw()
     with journal.group(NOW, 30) as group, suppress(ClaimTaken):
         group.append(fact(2, claim("card")))
     assert journal.holders([claim("card")]) == [2] and verify(journal).sequence == 2
 
 
-def test_a_group_is_few_round_trips(server: PostgresServer, journal: PostgresJournal) -> None:
+def test_a_group_is_few_round_trips(postgres_server: PostgresServer, journal: PostgresJournal) -> None:
     """However many events: what takes the time is the way to the standby, and it is gone once."""
     add(journal, FOUNDED)
     asked = 0

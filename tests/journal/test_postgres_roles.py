@@ -7,8 +7,8 @@ import psycopg
 import pytest
 
 from tests.contracts.journal_contract import FOUNDED, NOW, TODAY, add, claim, fact, sealed
+from tests.contracts.postgres_engine import PostgresEngine
 from tests.faults.postgres_server import PostgresServer
-from tests.journal.postgres_engine import PostgresEngine
 from tocsin.journal import postgres
 from tocsin.journal.port import Durability
 from tocsin.journal.postgres import PostgresJournal
@@ -143,7 +143,7 @@ def test_no_role_goes_beyond_its_right(engine: PostgresEngine) -> None:
             attempt(engine, user, statement)
 
 
-def test_not_even_the_owner_changes_what_was_recorded(engine: PostgresEngine, server: PostgresServer) -> None:
+def test_not_even_the_owner_changes_what_was_recorded(engine: PostgresEngine, postgres_server: PostgresServer) -> None:
     changed = []
     for statement in BEYOND[:8] + BEYOND[12:17]:
         try:

@@ -3,7 +3,7 @@
 import pytest
 from alembic.script import ScriptDirectory
 
-from tests.journal.postgres_engine import PostgresEngine
+from tests.contracts.postgres_engine import PostgresEngine
 from tests.journal.vectors import JOURNAL
 from tocsin.journal import postgres, postgres_schema
 from tocsin.journal.port import Durability, Journal

@@ -6,6 +6,7 @@ from tests.faults.postgres_server import PostgresServer
 from tocsin.journal import postgres
 from tocsin.journal.port import Durability
 from tocsin.journal.postgres import PostgresJournal
+from tocsin.service.journal_choice import JournalChoice
 
 NUMBERS = itertools.count()
 
@@ -32,6 +33,10 @@ class PostgresEngine:
         self.schema = f"journal_{next(NUMBERS)}"
         self.sql(f"CREATE SCHEMA {self.schema}")
         return self.url
+
+    def choice(self) -> JournalChoice:
+        """The settings of a deployment whose journal is the last one."""
+        return JournalChoice(engine="postgresql", url=self.url)
 
     def create(self) -> PostgresJournal:
         self._made.append(postgres.create(self.empty(), durability=Durability.WAIVED))
