@@ -97,6 +97,7 @@ def running_object_store(home: Path) -> Iterator[ObjectStore]:
     store = ObjectStore(ports["s3.port"])
     command = [program, f"-logdir={log}", "server", f"-dir={data}", f"-ip={HOST}", f"-ip.bind={HOST}", "-s3"]
     command += ["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=50", "-s3.port.iceberg=0"]
+    command += ["-s3.port.lance=0"]  # else every one takes 9101
     command += [f"-{name}={port}" for name, port in ports.items()]
     with (home / "said").open("wb") as said:
         process = subprocess.Popen(

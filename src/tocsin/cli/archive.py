@@ -1,6 +1,6 @@
 """`tocsin archive`: what the archive holds, and bringing it up to the journal where no server does."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from cyclopts import App, Parameter
 from msgspec import Struct
@@ -10,13 +10,10 @@ from tocsin.cli.serve import stop_signals
 from tocsin.cli.terminal import InTerminal, Terminal, counted, size, span
 from tocsin.journal.port import Journal, Tip
 from tocsin.model.errors import Refused
-from tocsin.model.times import QUARTER_SECONDS, Instant, day_of, day_start, utc
-from tocsin.service.archiver import Archiver, open_archive, refuse_other_archive
+from tocsin.model.times import Instant, day_of, day_start, utc
+from tocsin.service.archiver import LATE_SECONDS, Archiver, open_archive, refuse_other_archive
 from tocsin.service.archiving import ArchiverLoop
 from tocsin.service.deployment import Deployment
-
-LATE_SECONDS: Final = QUARTER_SECONDS + 300
-"""What was recorded so long ago should be archived by now: the journal tells the quarter-hour only."""
 
 app = App(name="archive", help="The archive: a copy of every event, from which everything can be rebuilt.")
 

@@ -19,13 +19,15 @@ from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.port import Journal, Tip
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.ports import Clock
-from tocsin.model.times import Day
+from tocsin.model.times import QUARTER_SECONDS, Day
 from tocsin.service.archive_settings import ArchiveSettings
 
 if TYPE_CHECKING:
     from tocsin.journal.archive import Archive  # 0.4 s, and 100 MB: only where there is one
     from tocsin.stores.place import Place
 
+LATE_SECONDS: Final = QUARTER_SECONDS + 300
+"""What was recorded so long ago should be archived by now: the journal tells the quarter-hour only."""
 COMMIT_EVENTS: Final = 10_000
 """Most events of one commit: a new archive of an old journal is filled in so many steps."""
 

@@ -8,6 +8,7 @@ from tocsin.model.errors import TocsinError
 from tocsin.service import fault
 from tocsin.service.doctor import (
     appending,
+    archive,
     bucket,
     clock,
     configuration,
@@ -36,6 +37,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("journal", engine.look),
     ("appending", appending.look),
     ("events", events.look),
+    ("archive", archive.look),
     ("clock", clock.look),
     ("disks", disks.look),
     ("key files", key_files.look),

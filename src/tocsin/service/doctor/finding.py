@@ -32,6 +32,10 @@ class Code(Enum):
     UNKNOWN_KIND = ("unknown_kind", Severity.WRONG)
     SECOND_WRITER = ("second_writer", Severity.WRONG)
 
+    ARCHIVE_UNFIT = ("archive_unfit", Severity.WRONG)
+    ARCHIVE_AWAY = ("archive_away", Severity.WRONG)
+    ARCHIVE_BEHIND = ("archive_behind", Severity.WRONG)
+
     CLOCK_WRONG = ("clock_wrong", Severity.WRONG)
     CLOCK_UNSYNCHRONISED = ("clock_unsynchronised", Severity.WARNING)
 
