@@ -101,7 +101,11 @@ def running_object_store(home: Path) -> Iterator[ObjectStore]:
     command += [f"-{name}={port}" for name, port in ports.items()]
     with (home / "said").open("wb") as said:
         process = subprocess.Popen(
-            command, cwd=home, env={**os.environ, **store.environment}, stdout=said, stderr=subprocess.STDOUT
+            command,
+            cwd=home,
+            env={**os.environ, **store.environment},
+            stdout=said,
+            stderr=subprocess.STDOUT,
         )
     try:
         until("an object store that answers", lambda: process.poll() is not None or _answers(store.port))
@@ -113,6 +117,9 @@ def running_object_store(home: Path) -> Iterator[ObjectStore]:
     finally:
         process.kill()  # it takes its time over SIGTERM, and nothing here is needed again
         process.wait()
+        for port in ports.values():  # where it puts them, whatever it is told
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                left.unlink()
 
 
 def _answers(port: int) -> bool:
