@@ -243,4 +243,4 @@ def test_label_values_that_alerts_name_exist() -> None:
     bounds: Any = {str(float(bound)) for metric in METRICS for bound in metric.bounds}
     assert set(re.findall(r'state="(\w+)"', rules)) <= set(ledger_figures(Ledger(), MORNING, 14)[REPORTS])
     assert set(re.findall(r'le="([^"]+)"', rules)) <= bounds
-    assert set(re.findall(r'part="(\w+)"', rules)) <= {"calls", "publishing", "archiving"}
+    assert set(re.findall(r'part="(\w+)"', rules)) <= {"journal", "calls", "publishing", "archiving"}

@@ -12,6 +12,7 @@ from tocsin.model.times import Instant, day_of, utc
 from tocsin.service.figures import DayKeys, IssuingSecret, Quarantine, Versions
 from tocsin.service.key_folder import DAYS_AHEAD
 from tocsin.service.soundness import Bucket, Disk
+from tocsin.stores.spool import Waiting
 
 MANY_PHONE_CODES: Final = 2_000
 """The peak of a large country: with so many alive a guess hits once in 5·10⁷ times (docs/formats/phone-code.md)."""
@@ -109,6 +110,20 @@ def quarantine_warnings(quarantines: tuple[Quarantine, ...]) -> Iterator[str]:
         yield (
             f"New keys of {target_words(each.target)} are kept back, {counted(each.reports, 'report')} so far: ask"
             f" there whether they are real. If so: `tocsin quarantine lift {each.sequence}`; if not: `tocsin rollback`."
+        )
+
+
+def spool_warnings(spool: Waiting) -> Iterator[str]:
+    """Calls that were answered *provisional* and are not in the journal yet."""
+    if spool.records > spool.set_aside:
+        yield (
+            f"{counted(spool.records - spool.set_aside, 'call')} answered provisional wait in the spool: a running"
+            " `tocsin serve` delivers them once the journal is in reach."
+        )
+    if spool.set_aside:
+        yield (
+            f"{counted(spool.set_aside, 'call')} in the spool could not be delivered, by a fault that the server's log"
+            " names: see docs/operating/spool.md, and report it. A restart of `tocsin serve` tries again."
         )
 
 

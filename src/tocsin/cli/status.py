@@ -13,6 +13,7 @@ from tocsin.cli.attention import (
     phone_code_warnings,
     quarantine_warnings,
     secret_warnings,
+    spool_warnings,
     version_warnings,
 )
 from tocsin.cli.corrections import target_words
@@ -37,8 +38,10 @@ from tocsin.service.figures import (
     queue_of,
     reports_of,
     versions_of,
+    waiting_in,
 )
 from tocsin.service.soundness import look_at_bucket, look_at_disks
+from tocsin.stores.spool import Waiting
 
 NOT_YET: Final = (
     "There is no padding: where few people report, who watches the files can tell when one of them did.",
@@ -74,6 +77,7 @@ class Status(Struct, frozen=True):
     versions: Versions
     day_keys: DayKeys
     issuing_secrets: tuple[IssuingSecret, ...]
+    spool: Waiting
     lost_files: tuple[str, ...]
     """Public files in force that are lost or damaged."""
     strangers: tuple[str, ...]
@@ -108,6 +112,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
     quarantines = quarantines_of(ledger, now, settings.policy.useful_days)
     issuing_secrets = issuing_secrets_of(deployment.keys, ledger)
     providers = providers_of(ledger)
+    spool = waiting_in(deployment)
     return Status(
         not_yet=NOT_YET if settings.archive.url else (*NOT_YET, NO_ARCHIVE),
         region=settings.region,
@@ -124,6 +129,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
         versions=versions,
         day_keys=day_keys,
         issuing_secrets=issuing_secrets,
+        spool=spool,
         lost_files=bucket.lost,
         strangers=bucket.strangers,
         warnings=(
@@ -134,6 +140,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
             *phone_code_warnings(batches.live_phone_codes),
             *key_warnings(day_keys, now),
             *quarantine_warnings(quarantines),
+            *spool_warnings(spool),
             *version_warnings(versions, now, settings.policy),
         ),
     )
@@ -163,6 +170,7 @@ def _tell(terminal: Terminal, found: Status, now: Instant) -> None:
                 f"{counted(queue.keys, 'key')} of {counted(queue.reports, 'report')};"
                 f" {counted(queue.held_keys, 'key')} not due yet, {queue.kept_keys:,} in quarantine",
             ),
+            ("spool", _spool_words(found.spool)),
             ("additions", "PAUSED (tocsin resume)" if queue.paused else "go on"),
             ("newest version", _version_words(versions)),
             ("next version", f"{_due_words(versions.next_due_at, now)}"),
@@ -201,6 +209,12 @@ def _objection(ledger: Ledger, sequence: int, kind: str) -> Objection:
     if not isinstance(objection, Revocation):
         return Objection(sequence, kind, counted(len(objection.reports), "report"))
     return Objection(sequence, kind, target_words(objection.target))
+
+
+def _spool_words(spool: Waiting) -> str:
+    if spool.oldest_at is None:
+        return "empty"
+    return f"{counted(spool.records, 'call')} for the journal, the oldest of {utc(spool.oldest_at)}"
 
 
 def _version_words(versions: Versions) -> str:

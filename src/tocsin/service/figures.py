@@ -1,6 +1,7 @@
 """The figures of a deployment at this moment, counted from ledger, bucket and keys: for `tocsin status` and metrics."""
 
 from collections import Counter
+from contextlib import closing
 
 import numpy as np
 from msgspec import Struct
@@ -19,8 +20,10 @@ from tocsin.model.code_reading import CodeKind
 from tocsin.model.events import Target
 from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of
 from tocsin.publication.release import Released
+from tocsin.service.deployment import Deployment
 from tocsin.service.follow import lost_days
 from tocsin.service.key_folder import KeyFolder
+from tocsin.stores.spool import Waiting
 
 
 class Providers(Struct, frozen=True):
@@ -199,3 +202,9 @@ def issuing_secrets_of(keys: KeyFolder, ledger: Ledger) -> tuple[IssuingSecret, 
         IssuingSecret(period, keys.issuing_secret(period) is not None, end)
         for period, end in secrets_needed_until(ledger).items()
     )
+
+
+def waiting_in(deployment: Deployment) -> Waiting:
+    """What waits in the deployment's spool. Raises `Unavailable` if that can't be read."""
+    with closing(deployment.spool()) as spool:
+        return spool.waiting()

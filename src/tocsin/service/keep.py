@@ -13,11 +13,12 @@ from typing import Final
 from tocsin.journal.port import Broken
 from tocsin.model.errors import Unavailable
 from tocsin.service import fault
+from tocsin.service import telemetry as metric
 from tocsin.service.held_clock import HeldClock
 from tocsin.service.perform import Arrival, Performer
 from tocsin.service.reach import Reach
 from tocsin.service.sources import Sources
-from tocsin.service.telemetry import Telemetry
+from tocsin.service.telemetry import Telemetry, Values
 from tocsin.service.trouble import Told, Trouble
 from tocsin.stores.spool import Record, Spool
 
@@ -40,7 +41,8 @@ class Keeper:
         self._reach = reach
         self._clock = clock
         self._trouble = Trouble(told, TROUBLE_SECONDS)
-        self._is_full = False
+        self._records = 0
+        self.telemetry.watch(metric.SPOOL_SHARE, self._share)
         with suppress(Unavailable):  # whoever needs the spool hears of it
             spool.forgive()
 
@@ -57,7 +59,7 @@ class Keeper:
     @property
     def has_room(self) -> bool:
         """False while the journal is away and the spool is full."""
-        return not self._is_full
+        return self._records < self._spool.most
 
     def forget_sources(self) -> None:
         """As `Performer.forget_sources`, also while the journal is away."""
@@ -131,6 +133,10 @@ class Keeper:
                 count,
             )
 
+    def _share(self) -> Values:
+        """How full the spool is, in whole tenths: a single report shows in none of them."""
+        return {"": 10 * self._records // self._spool.most / 10}
+
     def _look_for_room(self) -> None:
         with suppress(Unavailable):
-            self._is_full = self._spool.records() >= self._spool.most
+            self._records = self._spool.records()

@@ -88,6 +88,9 @@ PROBLEMS: Final = Metric(
 CALLS_WAITING: Final = Metric(
     "tocsin_calls_waiting", Kind.GAUGE, Seen.LIVE, "Calls that wait for the next group, in whole tens."
 )
+SPOOL_SHARE: Final = Metric(
+    "tocsin_spool_share", Kind.GAUGE, Seen.LIVE, "How full the spool is, in whole tenths; at 1 calls are refused."
+)
 CONNECTIONS: Final = Metric("tocsin_connections", Kind.GAUGE, Seen.LIVE, "Open connections of apps, in whole tens.")
 TROUBLE: Final = Metric(
     "tocsin_trouble", Kind.GAUGE, Seen.LIVE, "1 while this part of the server says what is in its way.", "part"
@@ -115,6 +118,18 @@ DAYS_AHEAD: Final = Metric(
     "tocsin_day_keys_ahead_days", Kind.GAUGE, Seen.MINUTE, "Days to come whose key is there; -1: not even today's is."
 )
 DAY_KEYS_LOST: Final = Metric("tocsin_day_keys_lost", Kind.GAUGE, Seen.MINUTE, "Day keys that have to be restored.")
+SPOOL_RECORDS: Final = Metric(
+    "tocsin_spool_records", Kind.GAUGE, Seen.QUARTER, "Calls that wait in the spool, in whole tens."
+)
+SPOOL_OLDEST_AT: Final = Metric(
+    "tocsin_spool_oldest_timestamp_seconds",
+    Kind.GAUGE,
+    Seen.QUARTER,
+    "The quarter-hour in which the oldest of them came; 0 where there are fewer than ten.",
+)
+SPOOL_SET_ASIDE: Final = Metric(
+    "tocsin_spool_set_aside", Kind.GAUGE, Seen.QUARTER, "Calls in the spool that could not be delivered."
+)
 EVENTS: Final = Metric("tocsin_journal_events", Kind.GAUGE, Seen.QUARTER, "Events of the journal.")
 TIP_AT: Final = Metric(
     "tocsin_journal_tip_timestamp_seconds", Kind.GAUGE, Seen.QUARTER, "The quarter-hour of the journal's last event."

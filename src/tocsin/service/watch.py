@@ -19,9 +19,12 @@ from tocsin.service.figures import (
     reports_by_provider,
     reports_of,
     versions_of,
+    waiting_in,
 )
+from tocsin.service.held_back import CROWD
 from tocsin.service.small_numbers import in_tens
 from tocsin.service.telemetry import Measured, Telemetry, Values
+from tocsin.stores.spool import Waiting
 
 DISK_STEP_BYTES: Final = 1 << 20
 """Room is told in whole MiB: to the byte it would tell when a report was stored."""
@@ -48,6 +51,7 @@ class Watch:
             self._telemetry.measure(self._versions_and_keys(ledger, now))
             if floor_quarter(now) > self._quarter:
                 self._telemetry.measure(ledger_figures(ledger, now, self._deployment.settings.policy.useful_days))
+                self._telemetry.measure(spool_figures(waiting_in(self._deployment)))
                 self._quarter = floor_quarter(now)
         except TocsinError:  # the clock, a key or the bucket is away: of that others tell, and the figures stand
             return
@@ -114,6 +118,16 @@ def ledger_figures(ledger: Ledger, now: Instant, useful_days: int) -> Measured:
             "expired": batches.expired,
             "cut_off": batches.cut_off,
         },
+    }
+
+
+def spool_figures(waiting: Waiting) -> Measured:
+    """What waits in the spool, all of it reports and withdrawals: in whole tens."""
+    tens = waiting.records // CROWD * CROWD
+    return {
+        metric.SPOOL_RECORDS: _one(tens),
+        metric.SPOOL_OLDEST_AT: _one((waiting.oldest_at or 0) if tens else 0),
+        metric.SPOOL_SET_ASIDE: _one(waiting.set_aside),
     }
 
 
