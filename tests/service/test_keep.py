@@ -1,25 +1,30 @@
 """Calls while the journal is away: what they are told, what is kept; that all is delivered, once and in order."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.service.journals import OutOfReach
 from tests.sites import PROMPT, Site, by, drawn, report
 from tocsin.client.calls import continue_call, decoy_call, track_call, withdraw_call
-from tocsin.formats.wire import ANSWER_BYTES, decode_answer
+from tocsin.formats.wire import ANSWER_BYTES, decode_answer, decode_call
 from tocsin.journal.encoding import decode_body
 from tocsin.journal.verify import verify
-from tocsin.model.calls import Verdict
+from tocsin.model import base64url
+from tocsin.model.calls import ReportCall, Verdict
+from tocsin.model.errors import Unavailable
 from tocsin.model.events import Declined, Reported, Target, Withdrawn
-from tocsin.model.times import DAY_SECONDS, floor_quarter
+from tocsin.model.times import DAY_SECONDS, KEPT_DAYS, day_of, floor_quarter
 from tocsin.rules import corrections
 from tocsin.service.held_clock import HeldClock
 from tocsin.service.keep import Keeper
 from tocsin.service.perform import Arrival, Performer
 from tocsin.service.reach import Reach
-from tocsin.stores.spool import Spool
+from tocsin.stores.spool import Record, Spool
 
 TAKEN, PROVISIONAL = Verdict.TAKEN, Verdict.PROVISIONAL
 
@@ -228,3 +233,228 @@ def test_a_report_counts_from_when_it_came(server: Server) -> None:
     ledger = server.site.performer.ledger
     assert ledger.reports["rows"].tolist() == [14]
     assert ledger.reports["received_at"].tolist() == [floor_quarter(server.site.clock.at - DAY_SECONDS)]
+
+
+# --- its limits -------------------------------------------------------------------------------------------------------
+
+
+def test_one_code_ten_thousand_times(server: Server) -> None:
+    """T-D2: a flood of one code, of used codes and of repetitions is one record; it is delivered once."""
+    server.say(server.call("used", 9))
+    server.cut_off()
+    ada, used = server.call("ada", 0), server.call("thief", 9)
+    for _ in range(40):
+        server.say(*[ada, used, server.call("eve", 0)] * 84)
+    assert server.spool.records() == 1
+    server.back()
+    assert server.recorded() == ["reported", "reported"]
+
+
+def test_filled_to_its_limit(site: Site, tmp_path: Path) -> None:
+    """T-D2: then all calls are refused unread, nothing is corrupt, and what was kept is delivered once."""
+    server = Server(site, tmp_path / "spool.sqlite", most=3)
+    server.cut_off()
+    assert server.say(server.call("a", 0), server.call("b", 1)) == [PROVISIONAL] * 2
+    with pytest.raises(Unavailable, match="full"):
+        server.say(decoy_call(), server.call("c", 2), server.call("d", 3))
+    assert server.spool.records() == 2, "all of a group or nothing"
+    assert server.keeper.has_room
+    assert server.say(server.call("c", 2)) == [PROVISIONAL]
+    assert not server.keeper.has_room
+    assert b"tocsin_spool_share 1.0" in server.keeper.telemetry.scrape(site.clock.now(), ())
+    assert server.say(decoy_call()) == [Verdict.NOTED], "who came in before is answered"
+    server.journal.is_away = False
+    server.start()
+    assert not server.keeper.has_room
+    assert server.say(server.call("a", 0)) == [TAKEN]
+    assert server.keeper.has_room
+    assert server.recorded() == ["reported"] * 3
+    server.spool.close()
+
+
+# --- what it can't do -------------------------------------------------------------------------------------------------
+
+
+def test_without_the_day_s_key_nothing_is_kept(server: Server) -> None:
+    """Whether the journal is there or not: 503, for a decoy as well."""
+    server.cut_off()
+    server.say(decoy_call())
+    server.site.clock.wait(30 * DAY_SECONDS)
+    (server.site.deployment.folders.keys / "days" / str(day_of(server.site.clock.at))).unlink(missing_ok=True)
+    server.performer._follower.ledger.recorded_at = server.site.clock.at
+    for body in (decoy_call(), server.call("ada", 0)):
+        with pytest.raises(Unavailable):
+            server.say(body)
+    assert server.spool.records() == 0
+
+
+@pytest.mark.parametrize("seconds", [-1000, 4 * DAY_SECONDS], ids=["behind", "ahead"])
+def test_a_clock_that_is_wrong_keeps_nothing(server: Server, seconds: int) -> None:
+    """Held against the journal as it last stood; the journal being there, it is not taken for being away."""
+    server.site.clock.wait(seconds)
+    for is_away in (False, True):
+        server.journal.is_away = is_away
+        with pytest.raises(Unavailable, match=r"clock|away"):
+            server.say(decoy_call())
+    assert not server.reach.is_lost
+
+
+def test_a_journal_that_was_never_read(site: Site, tmp_path: Path) -> None:
+    """Nothing is judged by an empty ledger: every code would be unknown."""
+    server = Server(site, tmp_path / "spool.sqlite")
+    server.performer._follower.forget()
+    server.cut_off()
+    with pytest.raises(Unavailable, match="away"):
+        server.say(decoy_call())
+    server.spool.close()
+
+
+def test_a_failed_group_leaves_a_ledger_to_judge_by(server: Server) -> None:
+    """With a withdrawal, a continuation and questions in it: all is taken back, and nothing is read anew."""
+    server.say(server.call("ada", 0), server.call("bob", 1))
+    ledger = server.performer.ledger
+    more = continue_call(
+        [], code=None, onset_day=None, continuation_secret=drawn("bob c"), next_continuation_secret=drawn("bob d")
+    )
+    server.journal.failing = ["lost"]
+    bodies = [server.call("carl", 2), withdraw_call(drawn("ada w")), more.body, track_call(drawn("carl w"))]
+    assert server.say(*bodies) == [PROVISIONAL, PROVISIONAL, Verdict.UNKNOWN, PROVISIONAL]
+    assert server.performer.ledger is ledger
+    assert server.say(track_call(drawn("bob w"))) == [TAKEN]
+
+
+def test_both_disks_fail(server: Server, tmp_path: Path) -> None:
+    """503, and the journal's own words to the operator; with the spool lost the journal alone goes on."""
+    server.say(decoy_call())
+    server.spool.close()
+    (tmp_path / "spool").rename(tmp_path / "gone")
+    (tmp_path / "spool").write_bytes(b"in its way")
+    server.cut_off()
+    with pytest.raises(Unavailable, match="the journal is away"):
+        server.say(server.call("ada", 0))
+    assert not server.reach.is_lost, "the next group asks the journal again"
+    server.journal.is_away = False
+    assert server.say(server.call("ada", 0)) == [TAKEN]
+
+
+def test_a_day_key_that_is_missing_holds_its_records_back(server: Server) -> None:
+    server.cut_off()
+    server.say(server.call("ada", 0))
+    day = day_of(server.site.clock.at)
+    key = server.site.deployment.folders.keys / "days" / str(day)
+    key.rename(key.with_name("away"))
+    server.site.deployment.keys._day_keys.clear()
+    server.back()
+    assert server.spool.records() == 1
+    assert f"day key {day} is missing" in (server.told[-1] or "") or server.told == ["the journal is away"]
+    key.with_name("away").rename(key)
+    server.back()
+    assert (server.spool.records(), server.recorded()) == (0, ["reported"])
+
+
+def test_a_day_key_that_is_destroyed_takes_its_records_along(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    server.cut_off()
+    server.say(server.call("ada", 0))
+    day = day_of(server.site.clock.at)
+    (server.site.deployment.folders.keys / "days" / str(day)).unlink()
+    server.site.deployment.keys._day_keys.clear()
+    while day_of(server.site.clock.at) < day + KEPT_DAYS:
+        server.site.clock.wait(2 * DAY_SECONDS)
+        server.site.performer.act(
+            lambda ledger, now: (
+                corrections.pause(ledger, by(f"{now}"))
+                if not ledger.paused
+                else corrections.resume(ledger, by(f"{now}"))
+            )
+        )
+    server.back()
+    assert (server.spool.records(), server.recorded()) == (0, [])
+    assert "gone with it: 1" in caplog.text
+
+
+def test_a_record_that_breaks_us_is_set_aside(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those before and behind it come through; it is not lost, and tried again by the next version."""
+    server.cut_off()
+    server.say(*[server.call(name, serial) for serial, name in enumerate(("a", "b", "c"))])
+    opened = Performer._opened
+    poisoned = server.spool.first(3)[1].number
+
+    def fragile(performer: Performer, record: Record, *rest: Any) -> Any:
+        if record.number == poisoned:
+            raise ZeroDivisionError("a secret")
+        return opened(performer, record, *rest)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Performer, "_opened", fragile)
+        for _ in range(4):
+            server.back()
+        assert server.say(decoy_call(), server.call("d", 3)) == [Verdict.NOTED, TAKEN]
+    assert server.recorded() == ["reported"] * 3
+    assert server.spool.waiting().set_aside == server.spool.records() == 1
+    assert "ZeroDivisionError" in caplog.text and "secret" not in caplog.text
+    server.start()
+    server.back()
+    assert server.recorded() == ["reported"] * 4
+    assert server.spool.records() == 0
+
+
+def test_a_record_that_was_changed_is_set_aside(server: Server) -> None:
+    """Moved to another claim, or with another time: it does not open."""
+    server.cut_off()
+    server.say(server.call("ada", 0), server.call("bob", 1))
+    with closing(sqlite3.connect(server.spool._path)) as other:
+        other.execute("UPDATE record SET received_at = received_at - 900 WHERE number = 1")
+        other.commit()
+    for _ in range(3):
+        server.back()
+    assert (server.recorded(), server.spool.waiting().set_aside) == (["reported"], 1)
+
+
+def test_nothing_in_plain(server: Server) -> None:
+    """No code, ID, secret or key stands in the file or its log, while it waits and afterwards."""
+    server.cut_off()
+    body = server.call("ada", 0)
+    server.say(body, withdraw_call(drawn("ada w")))
+    call = decode_call(body)
+    assert isinstance(call, ReportCall)
+    needles = [call.tracking_id, call.continue_id, drawn("ada w"), *(key.key_data for key in call.keys)]
+    needles += [base64url.encode(needle).encode() for needle in needles] + [server.site.cards[0].encode()]
+    folder = server.spool._path.parent
+    held = b"".join(path.read_bytes() for path in folder.iterdir())
+    assert len(held) > 2 * 4096
+    assert not [needle for needle in needles if needle in held]
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert folder.stat().st_mode & 0o777 == 0o700
+    [report_record, withdrawal] = server.spool.first(2)
+    assert len(report_record.sealed) == len(withdrawal.sealed), "all are of one size"
+    server.back()
+    left = b"".join(path.read_bytes() for path in folder.iterdir())
+    assert report_record.sealed[16:] not in left and bytes(report_record.claims[0]) not in left, "no copy is left"
+
+
+@pytest.mark.parametrize("kind", ["report", "decoy", "refused", "track", "withdraw", "continue"])
+def test_all_acts_wait_for_one_sync(server: Server, kind: str) -> None:
+    """Case 33: a counter changes even where nothing is kept, so that the sync is one."""
+    server.cut_off()
+    server.say(decoy_call())
+    more = continue_call(
+        [], code=None, onset_day=None, continuation_secret=drawn("bob c"), next_continuation_secret=drawn("bob d")
+    )
+    body = {
+        "report": server.call("ada", 0),
+        "decoy": decoy_call(),
+        "refused": server.call("x", 1, days=0),
+        "track": track_call(drawn("ada w")),
+        "withdraw": withdraw_call(drawn("ada w")),
+        "continue": more.body,
+    }[kind]
+
+    def beats() -> int:
+        with closing(sqlite3.connect(server.spool._path)) as other:
+            return int(other.execute("SELECT beats FROM beat").fetchone()[0])
+
+    before = beats()
+    server.say(body)
+    assert beats() == before + 1

@@ -45,6 +45,7 @@ class Keeper:
         self.telemetry.watch(metric.SPOOL_SHARE, self._share)
         with suppress(Unavailable):  # whoever needs the spool hears of it
             spool.forgive()
+        self._look_for_room()
 
     @property
     def telemetry(self) -> Telemetry:
@@ -128,10 +129,7 @@ class Keeper:
 
     def _tell_lost(self, count: int) -> None:
         if count:
-            _log.error(
-                "%d records of the spool can't be opened any more: their day key is destroyed",
-                count,
-            )
+            _log.error("records of the spool whose day key is destroyed, and that are gone with it: %d", count)
 
     def _share(self) -> Values:
         """How full the spool is, in whole tenths: a single report shows in none of them."""
