@@ -95,6 +95,17 @@ class Cluster:
         for standby in self.standbys:
             self.links[standby.name].cut()
 
+    @contextmanager
+    def standbys_away(self) -> Iterator[None]:
+        """No standby is reached during the block; behind it both follow again."""
+        self.cut_off_standbys()
+        try:
+            yield
+        finally:
+            for standby in self.standbys:
+                self.links[standby.name].mend()
+            until("both standbys follow", lambda: all(map(self.follows, self.standbys)))
+
     def rebuild(self, node: PostgresServer) -> None:
         """Makes `node` anew, as a standby of the primary."""
         self._copy_primary(node)
@@ -108,9 +119,10 @@ class Cluster:
             link.target_port = node.port
 
     def follow(self, node: PostgresServer) -> None:
-        """`node`, which runs, follows the primary from now on."""
-        self.links[node.name].cut()
+        """`node`, a standby that runs and has no more than the primary, follows it from now on."""
+        self.links[node.name].flow()
         self.links[node.name].mend()
+        self._show_way(node)
         until(f"{node.name} follows", lambda: self.follows(node))
 
     def follows(self, node: PostgresServer) -> bool:
@@ -119,8 +131,11 @@ class Cluster:
 
     def _follows_soon(self, node: PostgresServer) -> bool:
         """Whether a standby that was frozen or cut off finds back by itself."""
+        if not node.runs:
+            return False
+        self._show_way(node)
         with suppress(AssertionError):
-            until(f"{node.name} follows", lambda: not node.runs or self.follows(node), RETURN_SECONDS)
+            until(f"{node.name} follows", lambda: self.follows(node), RETURN_SECONDS)
         return self.follows(node)
 
     def is_waited_for(self, node: PostgresServer) -> bool:
@@ -147,6 +162,15 @@ class Cluster:
         hosts = ",".join(f"{HOST}:{node.port}" for node in self.nodes.values())
         return f"postgresql://{user}@{hosts}/{database}?target_session_attrs=read-write&connect_timeout=2"
 
+    def _way(self, node: PostgresServer) -> str:
+        """The address by which `node` reaches the primary."""
+        return f"host={HOST} port={self.links[node.name].port} user={USER} application_name={node.name}"
+
+    def _show_way(self, node: PostgresServer) -> None:
+        with node.connect() as connection:
+            connection.execute(f"ALTER SYSTEM SET primary_conninfo = '{self._way(node)}'".encode())
+            connection.execute("SELECT pg_reload_conf()")
+
     def _state(self, node: PostgresServer) -> object:
         states = "SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming' AND application_name = "
         return self.primary.ask(f"{states}'{node.name}'")
@@ -160,10 +184,9 @@ class Cluster:
     def _copy_primary(self, node: PostgresServer) -> None:
         node.kill()
         shutil.rmtree(node.data, ignore_errors=True)
-        way = f"host={HOST} port={self.links[node.name].port} user={USER} application_name={node.name}"
         run_program(
             "pg_basebackup",
-            *("-D", str(node.data), "-d", way, "--checkpoint=fast", "--write-recovery-conf", "--no-sync"),
+            *("-D", str(node.data), "-d", self._way(node), "--checkpoint=fast", "--write-recovery-conf", "--no-sync"),
         )
         self._wait_for_one_of_the_others(node)
 

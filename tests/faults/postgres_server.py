@@ -79,12 +79,15 @@ def running_server() -> Iterator["PostgresServer"]:
             server.kill()
 
 
-def as_postgres(*command: str) -> list[str]:
-    """`command` as root has to call it so that it runs as `postgres`; it ends with the calling thread."""
+def as_postgres(*command: str, dying: str = "QUIT") -> list[str]:
+    """`command` as root has to call it so that it runs as `postgres`.
+
+    It ends with the calling thread, by the signal `dying`.
+    """
     if os.geteuid() != 0:
         return list(command)
     identity = (f"--reuid={USER}", f"--regid={USER}", "--clear-groups")
-    return ["setpriv", *identity, "--pdeathsig=QUIT", *command]
+    return ["setpriv", *identity, f"--pdeathsig={dying}", *command]
 
 
 def run_program(name: str, *words: str) -> None:
@@ -201,14 +204,17 @@ class PostgresServer:
         return False
 
     def _signal_all(self, number: signal.Signals) -> None:
-        """Sends a signal to the server and its children, each of which is the leader of a group of its own."""
         assert self._process is not None, f"{self.name} does not run"
-        main = self._process.pid
-        os.kill(main, signal.SIGSTOP)  # no more children from here on
-        for pid in _children(main):
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
-        os.kill(main, number)
+        signal_all(self._process.pid, number)
+
+
+def signal_all(main: int, number: signal.Signals) -> None:
+    """Sends a signal to a server and its children, each of which is the leader of a group of its own."""
+    os.kill(main, signal.SIGSTOP)  # no more children from here on
+    for pid in _children(main):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+    os.kill(main, number)
 
 
 def _children(parent: int) -> Sequence[int]:
