@@ -17,7 +17,7 @@ MUTANT ?=
 export PYTHONDONTWRITEBYTECODE = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test test-long test-kills test-planted mutants fuzz fuzz-http check fix vectors demo sandbox run bench equal lock ci clean
+.PHONY: help dev test test-long test-kills test-planted test-ha mutants fuzz fuzz-http check fix vectors demo sandbox run bench equal lock ci clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -62,6 +62,9 @@ test-kills: .venv/.dev-ready ## kill -9 a server, publishers and commands 200 ti
 REQUESTS ?= 10000
 test-planted: .venv/.dev-ready ## send 10,000 hostile requests with planted values, and look for each of them everywhere
 	folder=$$(mktemp -d) && $(BIN)/python -m tests.faults.planted $$folder/run $(REQUESTS) $(SEED) && rm -r $$folder
+
+test-ha: .venv/.dev-ready ## lose the primary of three PostgreSQL servers under load, by hand and under Patroni (needs etcd)
+	$(BIN)/python -m pytest -s -rs tests/faults/test_primary_killed.py tests/faults/test_patroni.py
 
 mutants: .venv/.dev-ready ## change the code of one room, ROOM=rules, in many small ways, and see that a test fails
 	TOCSIN_HYPOTHESIS=mutants $(BIN)/python -m tests.mutate $(ROOM) $(MUTANT)
@@ -117,6 +120,9 @@ lock: ## resolve the lock files again (needs uv)
 	uv pip compile $(LOCK_FLAGS) --extra build --output-file requirements.lock pyproject.toml
 	uv pip compile $(LOCK_FLAGS) --extra build --extra dev --constraint requirements.lock \
 		--output-file requirements-dev.lock pyproject.toml
+	uv pip compile $(LOCK_FLAGS) --output-file deploy/patroni/requirements.lock deploy/patroni/requirements.in
+	uv pip compile $(LOCK_FLAGS) --constraint deploy/patroni/requirements.lock \
+		--output-file deploy/patroni/build.lock deploy/patroni/build.in
 
 ci: check test ## what the build server runs, exactly
 

@@ -15,7 +15,7 @@
     three.follow(three["s2"])           # it follows the new primary
 
 It takes some five seconds to start, so share one in a module. Each server is named as `synchronous_standby_names` calls
-it, s1 to s3; each waits for one of the two others when it is the primary. Its files are in `.data`, for who searches
+it, s1 to s3. Its files are in `.data`, for who searches
 them. A test that needs one server alone takes `tests.faults.postgres_server`.
 """
 
@@ -64,6 +64,7 @@ class Cluster:
     def start(self) -> None:
         """Starts the primary, alone, makes both standbys out of it, and lets commits wait for one of them."""
         self.primary.start()
+        self.primary.configure({"synchronous_standby_names": f"ANY 1 ({', '.join(NAMES)})"})
         self.heal()
 
     def kill(self) -> None:
@@ -87,7 +88,7 @@ class Cluster:
             list(threads.map(self._copy_primary, lost))
         for node in lost:
             self._start_standby(node)
-        self._wait_for_one_of_the_others(self.primary)
+        self.primary.reload()
         until("both standbys are waited for", lambda: all(self.is_waited_for(node) for node in self.standbys))
 
     def cut_off_standbys(self) -> None:
@@ -126,8 +127,11 @@ class Cluster:
         until(f"{node.name} follows", lambda: self.follows(node))
 
     def follows(self, node: PostgresServer) -> bool:
-        """Whether the primary streams to `node`."""
-        return node.runs and bool(self._state(node))
+        """Whether the primary streams its own history to `node`."""
+        if not node.runs or not self._state(node):
+            return False
+        own = self.primary.ask("SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)")
+        return bool(node.ask("SELECT received_tli FROM pg_stat_wal_receiver") == int(own, 16))
 
     def _follows_soon(self, node: PostgresServer) -> bool:
         """Whether a standby that was frozen or cut off finds back by itself."""
@@ -175,12 +179,6 @@ class Cluster:
         states = "SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming' AND application_name = "
         return self.primary.ask(f"{states}'{node.name}'")
 
-    def _wait_for_one_of_the_others(self, node: PostgresServer) -> None:
-        others = ",".join(name for name in NAMES if name != node.name)
-        node.configure({"synchronous_standby_names": f"ANY 1 ({others})"})
-        if node.runs:
-            node.reload()
-
     def _copy_primary(self, node: PostgresServer) -> None:
         node.kill()
         shutil.rmtree(node.data, ignore_errors=True)
@@ -188,7 +186,6 @@ class Cluster:
             "pg_basebackup",
             *("-D", str(node.data), "-d", self._way(node), "--checkpoint=fast", "--write-recovery-conf", "--no-sync"),
         )
-        self._wait_for_one_of_the_others(node)
 
     def _start_standby(self, node: PostgresServer) -> None:
         node.start()

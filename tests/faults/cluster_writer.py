@@ -1,8 +1,8 @@
 """A process that appends to a journal in PostgreSQL, whatever happens to its servers, and says what was acknowledged.
 
-``python -m tests.faults.cluster_writer URL NAME GROUPS SIZE``. Each group is repeated, under the same claims, until it is
-durable. Only then a line for each of its events: sequence, and the name of the claim that is its own. The last member of
-each group claims what all writers contest; its line names the sequence that holds it, whoever that is.
+``python -m tests.faults.cluster_writer URL NAME GROUPS SIZE``. Each group is repeated, with its claims, until it is
+durable. Only then a line for each of its events: its sequence, and the name of the claim that is its own. The last one
+claims what all writers contest; its line names the sequence that holds it, whoever that is.
 """
 
 import os

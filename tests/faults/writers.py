@@ -6,6 +6,7 @@ import threading
 import time
 from collections import defaultdict
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from typing import Final
 
 from tests.faults.journal_writer import claim
@@ -63,7 +64,7 @@ class Writers(AbstractContextManager["Writers"]):
     def longest_silence(self) -> float:
         """The longest time, in seconds, in which nothing was acknowledged."""
         times = [at for at, _, _ in self.told]
-        return max(after - before for before, after in zip(times, times[1:], strict=False))
+        return max(after - before for before, after in pairwise(times))
 
     def check(self) -> int:
         """Fails unless all that was acknowledged is in the journal, once, under its number, and the chain is whole.

@@ -108,32 +108,36 @@ def furthest(standbys: Sequence[Standby]) -> Standby:
         raise Refused("other_system", "These servers are not copies of one another: look at the addresses.")
     if len({one.started for one in standbys}) < len(standbys):
         raise Refused("same_server", "Two of these addresses lead to the same server: each standby is given once.")
-    needed = max(map(_needed, standbys))
-    if len(standbys) < needed:
+    if len(standbys) < needed(standbys):
         raise Refused(
             "too_few",
-            f"{needed} standbys must be compared, and only {len(standbys)} was given: what was acknowledged may be on"
-            " the other one only. Bring it back, or read in docs/operating/fail-over.md what its loss means.",
+            "What was acknowledged last may be on a standby that is not among these: compare all of them. If one is"
+            " lost for good, read in docs/operating/fail-over.md what that means.",
         )
     return max(standbys, key=lambda one: one.has)
 
 
-def _needed(standby: Standby) -> int:
+def needed(standbys: Sequence[Standby]) -> int:
     """How many standbys must be seen so that each acknowledged event is on one of them: n − k + 1 for ``ANY k`` of n.
 
-    >>> from msgspec.structs import replace
-    >>> one = Standby("h:1", "", 1, True, False, 1, 0, 0, "ANY 1 (s1,s3)", 0, b"")
-    >>> _needed(one), _needed(replace(one, quorum='any 2 (a, b, "c")'))
-    (2, 2)
+    A server's setting may name itself, where all have the same one, or not. The n are all servers but the primary.
     """
+    quorums = [_quorum(one) for one in standbys]
+    named = frozenset[str]().union(*(names for _, names in quorums))
+    itself = len(standbys) == 1  # only of several is each one named for certain
+    return len(named) + itself - min(k for k, _ in quorums)
+
+
+def _quorum(standby: Standby) -> tuple[int, frozenset[str]]:
+    """How many of which names a commit waits for."""
     quorum = _QUORUM.fullmatch(standby.quorum)
     if quorum is None:
         raise Refused(
             "no_quorum",
             f"synchronous_standby_names of {standby.place} is not of the form ANY 1 (…): which standbys have what was"
-            " acknowledged can't be told from it. Set it on each server as the primary had it.",
+            " acknowledged can't be told from it. Set it as the primary had it.",
         )
-    return len(quorum[2].split(",")) - int(quorum[1]) + 1
+    return int(quorum[1]), frozenset(name.strip(' "').lower() for name in quorum[2].split(","))
 
 
 def _at_rest(connections: Sequence[_Connection], pause: Callable[[], None]) -> list[Standby]:
