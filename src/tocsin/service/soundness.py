@@ -73,7 +73,13 @@ def look_at_disks(folders: Folders) -> tuple[Disk, ...]:
         ),
         (folders.bucket, "While it can't be written, no version goes out; reports are taken."),
         (folders.keys, "While it can't be written, no day keys are made: in a week reports would be answered 503."),
+        (
+            folders.spool.parent,
+            "While it can't be written, reports are answered 503 as soon as the journal is away.",
+        ),
     ):
+        if folder == folders.spool.parent and not folder.exists():  # made by the first server that needs it
+            continue
         room = _room(folder)
         if room is None:
             unwritable.append(Disk(str(folder), None, consequence))

@@ -32,7 +32,7 @@ def _owners(subject: Subject) -> Iterator[Finding]:
     folders = subject.folders
     try:
         owner = os.stat(folders.journal.parent).st_uid
-        for folder in (folders.journal.parent, folders.keys, folders.bucket):
+        for folder in (folders.journal.parent, folders.keys, folders.bucket, folders.spool.parent):
             for place, below, files in os.walk(folder):
                 for path in (os.path.join(place, name) for name in (*below, *files)):
                     if os.lstat(path).st_uid != owner:

@@ -19,6 +19,7 @@ from tocsin.service.doctor import (
     key_files,
     machine,
     public_address,
+    spool,
     trust_file,
     writers,
 )
@@ -37,6 +38,7 @@ CHECKS: Final[tuple[tuple[str, Check], ...]] = (
     ("journal", engine.look),
     ("appending", appending.look),
     ("events", events.look),
+    ("spool", spool.look),
     ("archive", archive.look),
     ("clock", clock.look),
     ("disks", disks.look),

@@ -32,6 +32,8 @@ class Code(Enum):
     UNKNOWN_KIND = ("unknown_kind", Severity.WRONG)
     SECOND_WRITER = ("second_writer", Severity.WRONG)
 
+    SPOOL_UNUSABLE = ("spool_unusable", Severity.WRONG)
+    SPOOL_WAITING = ("spool_waiting", Severity.WRONG)
     ARCHIVE_UNFIT = ("archive_unfit", Severity.WRONG)
     ARCHIVE_AWAY = ("archive_away", Severity.WRONG)
     ARCHIVE_BEHIND = ("archive_behind", Severity.WRONG)
