@@ -27,8 +27,8 @@ def look(subject: Subject) -> Iterator[Finding]:
     if waiting.set_aside:
         yield Finding(
             Code.SPOOL_WAITING,
-            f"Reports in {path} can't be delivered ({waiting.set_aside:,}), by a fault of this version: keep the file, report"
-            " the `fault` in the server's log, and update; the next version tries them again.",
+            f"Reports in {path} can't be delivered ({waiting.set_aside:,}), by a fault of this version: keep the file,"
+            " report the `fault` in the server's log, and update; the next version tries them again.",
         )
     if waiting.oldest_at is not None and subject.clock.now() - waiting.oldest_at > LONG_SECONDS:
         yield Finding(
