@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import appends, flood, fortnight, intake, machine, matching, public_set, story
+from benchmarks import appends, engines, flood, fortnight, intake, machine, matching, public_set, story
 from benchmarks.table import Row, markdown
 
 FOLDER: Final = Path(".bench")
@@ -24,6 +24,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Path], list[Row]]]] = {
     "intake": intake.measure,
     "flood": flood.measure,
     "append": appends.measure,
+    "engines": engines.measure,
     "public-set": lambda folder: public_set.measure(folder, REPORTS),
     "match": lambda folder: matching.measure(),
     "demo": lambda folder: story.measure(),

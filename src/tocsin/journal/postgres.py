@@ -62,14 +62,15 @@ _READ: Final = (
     "SELECT sequence, recorded_at, kind, body, content, content_digest, claims, digest FROM event"
     " WHERE sequence > %s ORDER BY sequence LIMIT %s"
 )
-_HOLDERS: Final = "SELECT claim, sequence FROM claim WHERE claim = ANY(%s)"
+_HOLDERS: Final = "SELECT claim, sequence FROM claim WHERE claim = ANY(%b)"
 _CLAIM_ROWS: Final = "SELECT claim, sequence FROM claim WHERE claim > %s ORDER BY claim LIMIT %s"
 _ADD_EVENTS: Final = (
     "INSERT INTO event (sequence, recorded_at, kind, body, content, content_digest, claims, digest)"
-    " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[], %s::bytea[], %s::bytea[], %s::bytea[], %s::bytea[],"
-    " %s::bytea[])"
+    " SELECT * FROM unnest(%b::bigint[], %b::bigint[], %b::text[], %b::bytea[], %b::bytea[], %b::bytea[], %b::bytea[],"
+    " %b::bytea[])"
 )
-_ADD_CLAIMS: Final = "INSERT INTO claim (claim, sequence) SELECT * FROM unnest(%s::bytea[], %s::bigint[])"
+"""Arrays in binary: as text each of their bytes would be spelt out."""
+_ADD_CLAIMS: Final = "INSERT INTO claim (claim, sequence) SELECT * FROM unnest(%b::bytea[], %b::bigint[])"
 _COPY_EVENTS: Final = (
     b"COPY event (sequence, recorded_at, kind, body, content, content_digest, claims, digest) FROM STDIN"
 )
