@@ -11,16 +11,23 @@ from tocsin.model.calls import Answer, SentKey, Verdict
 from tocsin.model.code_reading import CodeKind
 from tocsin.model.events import PhoneCodesIssued
 from tocsin.model.policy import Policy
+from tocsin.model.ports import Clock
 from tocsin.model.times import INTERVALS_PER_DAY, Instant, day_of, day_start, floor_quarter
 from tocsin.rules.attribution import Attribution, attribution
 from tocsin.rules.issuance import BatchRequest, activate_batch, add_provider, issue_batch
 from tocsin.rules.phone_issuance import PhoneCodesRequest, issue_phone_codes
 from tocsin.service.codes import issued_phone_codes, phone_hashes
+from tocsin.service.day_keys import DayKeeper
 from tocsin.service.deployment import Deployment
+from tocsin.service.erase import Eraser
+from tocsin.service.follow import Follower
 from tocsin.service.founding import found
 from tocsin.service.journal_choice import JournalChoice
 from tocsin.service.perform import Arrival
+from tocsin.service.publish import Publisher
+from tocsin.service.serve import PublisherLoop
 from tocsin.service.settings import Settings
+from tocsin.service.trouble import Told
 
 MORNING = Instant(day_start(20_500) + 9 * 3600)
 """2026-02-16 09:00 UTC."""
@@ -88,6 +95,11 @@ class Site:
         self.performer = self.deployment.performer()
         return self.deployment
 
+    def name_day_keys(self) -> None:
+        """The day keys that were made are named in the journal, as a publisher's first round does."""
+        keys, journal = self.deployment.keys, self.deployment.journal
+        DayKeeper(journal, keys, self.clock, Follower(keys), makes=True).look_ahead()
+
     def answer(self, body: bytes) -> Answer:
         """The answer to one call, alone in its group."""
         [answer] = self.performer.answer([Arrival(body, floor_quarter(self.clock.now()))])
@@ -115,6 +127,14 @@ class Site:
     def withdraw(self, name: str) -> Verdict:
         """The phone `name` takes its report back."""
         return self.answer(withdraw_call(drawn(f"{name} w"))).verdict
+
+
+def loop_of(deployment: Deployment, publisher: Publisher, clock: Clock, told: Told) -> PublisherLoop:
+    """The publisher's loop of a server that goes by `clock`, whatever the journal says of it."""
+    follower = publisher.follower
+    keeper = DayKeeper(deployment.journal, deployment.keys, clock, follower, makes=deployment.settings.makes_day_keys)
+    eraser = Eraser(deployment.journal, deployment.keys, clock, follower)
+    return PublisherLoop(publisher, keeper, eraser, clock, deployment.settings.policy.step_seconds, told)
 
 
 def guess(number: int) -> str:

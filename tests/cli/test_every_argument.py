@@ -138,6 +138,7 @@ def test_no_argument_breaks_a_command(
 ) -> None:
     """Users' D3: exit codes and one sentence, whatever is typed."""
     run("status")
+    site.name_day_keys()  # as a server does before it listens
     for swept in command.parameters:
         number = int in (swept.hint, *get_args(swept.hint))
         has_json = "--json" in command.options - {swept.name}

@@ -19,7 +19,7 @@ from tocsin.ledger.state import Ledger
 from tocsin.model.calls import SentKey, TrackCall, Verdict
 from tocsin.model.code_reading import NO_CODE
 from tocsin.model.errors import Refused
-from tocsin.model.events import Erased, Event, HasKeys, MadeFile, RolledBack, Target
+from tocsin.model.events import Draft, Erased, Event, HasKeys, MadeFile, RolledBack, Target
 from tocsin.model.keys import KeyKind, ReportType
 from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, KEPT_DAYS, Day, Instant, day_of, day_start
@@ -195,9 +195,9 @@ class Histories(RuleBasedStateMachine):
         before = [queries.present_type(self.story.ledger, row) for row in self.story.ledger.report_by_id.values()]
         left = self.left()
         for _ in range(most):
-            draft = erasure(self.story.ledger, last_at(self.story.ledger), self.story.now)
-            if draft is not None:
-                self.story.append(draft)
+            body = erasure(self.story.ledger, last_at(self.story.ledger), self.story.now)
+            if body is not None:
+                self.story.append(Draft(body))
         after = [queries.present_type(self.story.ledger, row) for row in self.story.ledger.report_by_id.values()]
         still = self.left()
         kept = [place for place, (was, stays) in enumerate(zip(left, still, strict=True)) if was and stays]
@@ -265,10 +265,10 @@ def upgraded(*, continued: bool) -> tuple[Story, int]:
 def erase_first_day(story: Story) -> Erased:
     """The erasure of the day on which the story begins, at its time."""
     step(story, KEPT_DAYS * DAY_SECONDS)
-    draft = erasure(story.ledger, last_at(story.ledger), story.now)
-    assert draft is not None and isinstance(draft.body, Erased) and draft.body.day == day_of(NOON)
-    story.append(draft)
-    return draft.body
+    body = erasure(story.ledger, last_at(story.ledger), story.now)
+    assert body is not None and body.day == day_of(NOON)
+    story.append(Draft(body))
+    return body
 
 
 def test_a_cut_off_upgrade_stays_cut_off_when_it_is_erased() -> None:  # X3
@@ -337,7 +337,7 @@ def test_each_day_is_erased_once_and_in_order() -> None:  # X2
     story = Story()
     story.wait((KEPT_DAYS + 1) * DAY_SECONDS)
     for day in (0, 1):
-        draft = erasure(story.ledger, story.now, story.now)
-        assert draft is not None and draft.body == Erased(day_of(NOON) + day)
-        story.append(draft)
+        body = erasure(story.ledger, story.now, story.now)
+        assert body == Erased(day_of(NOON) + day)
+        story.append(Draft(body))
     assert erasure(story.ledger, story.now, story.now) is None

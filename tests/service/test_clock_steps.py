@@ -84,7 +84,12 @@ class Town:
         self.performer = self.deployment.performer()
         self.publisher = self.deployment.publisher()
         self.loop = PublisherLoop(
-            self.publisher, self.deployment.keys, self.deployment.held_clock, QUARTER_SECONDS, self.told.append
+            self.publisher,
+            self.deployment.day_keeper(self.publisher.follower),
+            self.deployment.eraser(self.publisher.follower),
+            self.deployment.held_clock,
+            QUARTER_SECONDS,
+            self.told.append,
         )
 
     def stop(self) -> None:

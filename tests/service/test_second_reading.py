@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.service.journals import Meddled
-from tests.sites import MORNING, FixedClock, Site, report
+from tests.sites import MORNING, FixedClock, Site, loop_of, report
 from tocsin.client.calls import decoy_call
 from tocsin.client.state import SyncState
 from tocsin.client.sync import sync
@@ -35,7 +35,6 @@ from tocsin.service.follow import Follower
 from tocsin.service.founding import found
 from tocsin.service.perform import Arrival, Performer
 from tocsin.service.publish import Publisher
-from tocsin.service.serve import PublisherLoop
 from tocsin.service.settings import Settings
 
 
@@ -256,7 +255,7 @@ def test_recorded_is_never_before_received(site: Site) -> None:
 
 
 def test_day_keys_that_cannot_be_made_do_not_stop_publishing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(today: int) -> None:
+    def fail(*days: object) -> None:
         raise Unavailable("the key folder can't be written")
 
     trouble: list[str | None] = []
@@ -264,7 +263,7 @@ def test_day_keys_that_cannot_be_made_do_not_stop_publishing(site: Site, monkeyp
     monkeypatch.setattr(deployment.keys, "make_days_ahead", fail)
     site.clock.wait(900)
     publisher = deployment.publisher()
-    PublisherLoop(publisher, deployment.keys, site.clock, 900, trouble.append).round()
+    loop_of(deployment, publisher, site.clock, trouble.append).round()
     assert (trouble, publisher.ledger.version) == (["the key folder can't be written"], 1)
 
 
@@ -274,7 +273,7 @@ def test_a_terminal_that_is_gone_stops_neither_publisher_nor_loop(site: Site) ->
 
     deployment = site.deployment
     publisher = deployment.publisher(full)
-    loop = PublisherLoop(publisher, deployment.keys, site.clock, 900, full)
+    loop = loop_of(deployment, publisher, site.clock, full)
     site.clock.wait(900)
     loop.round()
     assert publisher.ledger.version == 1

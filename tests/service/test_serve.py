@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.sites import FixedClock, Site
+from tests.sites import FixedClock, Site, loop_of
 from tocsin.formats.leaf import parse_head_text
 from tocsin.model.errors import Unavailable
 from tocsin.model.times import DAY_SECONDS, QUARTER_SECONDS, day_of
 from tocsin.service.deployment import head_verifier
 from tocsin.service.publish import Out, Publisher
-from tocsin.service.serve import RETRY_SECONDS, PublisherLoop
+from tocsin.service.serve import RETRY_SECONDS
 from tocsin.stores.folder import FolderBucket
 from tocsin.transparency.note import verify_note
 
@@ -42,13 +42,7 @@ class Watched:
     def __init__(self, site: Site) -> None:
         self.out: list[Out] = []
         self.trouble: list[str | None] = []
-        self.loop = PublisherLoop(
-            self.make_publisher(site),
-            site.deployment.keys,
-            site.clock,
-            site.deployment.settings.policy.step_seconds,
-            self.trouble.append,
-        )
+        self.loop = loop_of(site.deployment, self.make_publisher(site), site.clock, self.trouble.append)
 
     def make_publisher(self, site: Site) -> Publisher:
         return site.deployment.publisher(self.out.append)
@@ -117,7 +111,7 @@ def test_a_clock_that_cannot_be_trusted_is_told(site: Site) -> None:
             raise Unavailable("the clock was set")
 
     trouble: list[str | None] = []
-    loop = PublisherLoop(site.deployment.publisher(), site.deployment.keys, Lost(), 900, trouble.append)  # type: ignore[arg-type]
+    loop = loop_of(site.deployment, site.deployment.publisher(), Lost(), trouble.append)  # type: ignore[arg-type]
     assert loop.round() == RETRY_SECONDS
     assert trouble == ["the clock was set"]
 

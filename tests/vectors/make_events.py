@@ -114,6 +114,7 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
         "attempts": [0, 2],
         "hashes": [text64(b"g" * 16), text64(b"h" * 16)],
     }
+    fingerprint = hashed("day-key", struct.pack(">I", DAY) + DAY_KEY)
     whole_batch = {"provider": None, "batch": 4711, "first": None, "last": None}
     card = b"\x03" + hashlib.sha256(b"stands for a card's MAC").digest()
     return [
@@ -159,6 +160,7 @@ def facts() -> list[tuple[str, Fields, bytes | None, list[bytes]]]:
             None,
             [b"\x01" + DECLINED_ID],
         ),
+        ("day_key_made", {"day": DAY, "fingerprint": text64(fingerprint)}, None, []),
     ]
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from tocsin.cli import day_keys
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json, opened
 from tocsin.cli.reading import read_instant
 from tocsin.cli.terminal import InTerminal
@@ -18,6 +19,7 @@ from tocsin.service.trust import retire as retire_key
 app = App(
     name="keys", help="Keys that sign GAEN files: announce, list, retire; trust.json. docs/operating/gaen-keys.md"
 )
+app.command(day_keys.app)
 
 KeyId = Annotated[str, Parameter(name="ID", help="The key's ID as phones know it, such as the MCC 310.")]
 Version = Annotated[str, Parameter(name="VERSION", help="The key's version, such as v2.")]

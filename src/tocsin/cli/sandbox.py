@@ -119,7 +119,14 @@ def _serving(deployment: Deployment, handouts: Handouts) -> Iterator[None]:
 def _publishing(deployment: Deployment) -> Iterator[None]:
     publisher = hurried_publisher(deployment)
     publisher.publish()  # so that there is a head from the first request on
-    loop = PublisherLoop(publisher, deployment.keys, deployment.held_clock, STEP_SECONDS, lambda sentence: None)
+    loop = PublisherLoop(
+        publisher,
+        deployment.day_keeper(publisher.follower),
+        deployment.eraser(publisher.follower),
+        deployment.held_clock,
+        STEP_SECONDS,
+        lambda sentence: None,
+    )
     loop.start()
     try:
         yield

@@ -18,7 +18,6 @@ from tocsin.cli.publish import restored_line, surge_line, version_line
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
 from tocsin.model.errors import Invalid, Refused, TocsinError, Unavailable
-from tocsin.model.times import day_of
 from tocsin.rules.quarantine import Surge
 from tocsin.service import telemetry as metric
 from tocsin.service.archiving import ArchiverLoop, Behind
@@ -106,18 +105,19 @@ def _run(
 ) -> None:
     """Everything that runs, until `stopped`."""
     settings = deployment.settings
-    day = day_of(deployment.held_clock.now())
+    deployment.held_clock.now()  # a server does not start while its clock is in doubt
     deployment.refuse_other_journal()
     deployment.refuse_unfit_archive()
-    with suppress(Unavailable):  # the publisher's first round says so: a full disk keeps no server from starting
-        deployment.keys.make_days_ahead(day)  # before the first report can come
     performer = _read(deployment, log)
     telemetry = performer.telemetry
     troubles = _Troubles(log, telemetry)
     reach = Reach(deployment.journal, deployment.held_clock)
     keeper = deployment.keeper(performer, reach, troubles.teller("journal", _AWAY))
     collector = Collector(keeper, troubles.teller("calls", "calls are answered 503: "))
-    loop = _publisher_loop(deployment, performer.follower(), log, troubles, Watch(deployment, telemetry))
+    follower = performer.follower()
+    with suppress(Unavailable):  # the publisher's first round says so: a full disk keeps no server from starting
+        deployment.day_keeper(follower).look_ahead()  # before the first report can come
+    loop = _publisher_loop(deployment, follower, log, troubles, Watch(deployment, telemetry))
     with ExitStack() as running:
         reach.start()
         running.callback(reach.stop)
@@ -207,7 +207,8 @@ def _publisher_loop(
     publisher = deployment.publisher(told, follower, told_restored, told_surge)
     return PublisherLoop(
         publisher,
-        deployment.keys,
+        deployment.day_keeper(follower),
+        deployment.eraser(follower),
         deployment.held_clock,
         deployment.settings.policy.step_seconds,
         troubles.teller("publishing"),

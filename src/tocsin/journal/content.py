@@ -17,7 +17,7 @@ from tocsin.model import base64url
 from tocsin.model.errors import Invalid
 from tocsin.model.events import Event, HasKeys, ReportContent
 from tocsin.model.keys import CONTENT_KEYS, MAX_KEYS, KeyKind
-from tocsin.model.labels import prefix
+from tocsin.model.labels import labelled_hash, prefix
 from tocsin.model.ports import DayKeys
 from tocsin.model.times import Day
 
@@ -88,6 +88,11 @@ def seal(day_key: bytes, day: Day, kind: str, own_id: bytes, plain: bytes, nonce
         raise Invalid(f"a nonce has {NONCE_BYTES} bytes")
     sealed_under = day_bytes(day)
     return sealed_under + nonce + _cipher(day_key).encrypt(nonce, plain, _bound_to(kind, sealed_under, own_id))
+
+
+def day_key_fingerprint(day_key: bytes, day: Day) -> bytes:
+    """The 32 bytes by which machines tell whether they have the same key; of 32 random bytes they tell nothing."""
+    return labelled_hash("day-key", day_bytes(day) + day_key)
 
 
 def _ascend(positions: bytes) -> bool:

@@ -48,6 +48,7 @@ def forget_day(ledger: Ledger, day: int, objected: NDArray[np.intp]) -> None:
     reports, rows = ledger.reports, rows_of_day(ledger, day)
     ledger.sealed_days.discard(day)
     ledger.erased_days.add(day)
+    ledger.day_keys.pop(day, None)
     if not len(rows):
         return
     _drop_keys(ledger, rows)

@@ -36,6 +36,7 @@ from tocsin.model.events import (
     BatchActivated,
     BatchIssued,
     Continued,
+    DayKeyMade,
     Declined,
     Erased,
     Event,
@@ -436,6 +437,11 @@ def _erased(ledger: Ledger, event: Event, body: Erased) -> None:
     forget_day(ledger, body.day, _report_indices(ledger, body.objected, event))
 
 
+def _day_key_made(ledger: Ledger, event: Event, body: DayKeyMade) -> None:
+    if body.day not in ledger.erased_days:
+        ledger.day_keys.setdefault(body.day, decode_exactly(body.fingerprint, 32))
+
+
 def _report_index(ledger: Ledger, sequence: int, event: Event) -> int:
     return int(_report_indices(ledger, (sequence,), event)[0])
 
@@ -483,6 +489,7 @@ _APPLY: Final[dict[type, Callable[[Ledger, Event, Any], None]]] = {
     QuarantineLifted: _quarantine_lifted,
     Published: _published,
     Erased: _erased,
+    DayKeyMade: _day_key_made,
 }
 _CALLS: Final = frozenset({Reported, Continued, Withdrawn, Declined})
 """What apps' calls lead to, and what can be taken back; all other events count as `acts`."""

@@ -136,6 +136,8 @@ class Ledger:
         """The public files of every version but the newest, whose own are recorded with the next one."""
         self.sealed_days: set[int] = set()
         """UTC days of reports whose content could not be opened when it was folded, and is not erased."""
+        self.day_keys: dict[int, bytes] = {}
+        """UTC day → the fingerprint of its key; of days that are not erased."""
         self.erased_days: set[int] = set()
         """UTC days whose content is erased: none of it is in this ledger, whenever it was folded."""
         self.report_by_id: dict[bytes, int] = {}

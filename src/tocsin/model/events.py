@@ -281,6 +281,14 @@ class Erased(Body, frozen=True):
     objected: tuple[int, ...] = ()
 
 
+class DayKeyMade(Body, frozen=True):
+    """The key of this UTC day is the one with this fingerprint; no content of the day is sealed under another."""
+
+    kind: ClassVar[str] = "day_key_made"
+    day: int
+    fingerprint: str
+
+
 BODIES: Final[tuple[type[Body], ...]] = (
     Founded,
     ProviderAdded,
@@ -302,6 +310,7 @@ BODIES: Final[tuple[type[Body], ...]] = (
     QuarantineLifted,
     Published,
     Erased,
+    DayKeyMade,
 )
 KINDS: Final[dict[str, type[Body]]] = {body.kind: body for body in BODIES}
 

@@ -18,6 +18,7 @@ LABELS: Final = frozenset(
         "claim-tracking",
         "card-mac",
         "content",
+        "day-key",
         "continue",
         "event",
         "leaf",

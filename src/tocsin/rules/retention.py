@@ -2,12 +2,12 @@
 
 from tocsin.ledger.erasure import objected_rows
 from tocsin.ledger.state import Ledger
-from tocsin.model.events import Draft, Erased
+from tocsin.model.events import Erased
 from tocsin.model.times import KEPT_DAYS, Day, Instant, day_of
 
 
-def erasure(ledger: Ledger, released_at: Instant, now: Instant) -> Draft | None:
-    """The erasure of the oldest day that is due, or None if none is. To be asked at the journal's very tip (X2).
+def erasure(ledger: Ledger, released_at: Instant, now: Instant) -> Erased | None:
+    """The event that erases the oldest day that is due, or None if none is. To be asked at the journal's very tip (X2).
 
     `released_at`: the instant of the newest version that is out; phones then hold nothing of the day any more.
     """
@@ -15,7 +15,7 @@ def erasure(ledger: Ledger, released_at: Instant, now: Instant) -> Draft | None:
     if day is None:
         return None
     objected = ledger.reports["sequence"][objected_rows(ledger, day)]  # X3
-    return Draft(Erased(day=day, objected=tuple(objected.tolist())))
+    return Erased(day=day, objected=tuple(objected.tolist()))
 
 
 def due_days(ledger: Ledger, released_at: Instant, now: Instant) -> list[Day]:

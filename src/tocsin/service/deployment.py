@@ -16,6 +16,8 @@ from tocsin.publication.release import released
 from tocsin.publication.sign import GaenKey, SigningKeys
 from tocsin.rules.quarantine import Surge
 from tocsin.service.archiver import Archiver, make_archive
+from tocsin.service.day_keys import DayKeeper
+from tocsin.service.erase import Eraser
 from tocsin.service.follow import Follower
 from tocsin.service.held_clock import HeldClock
 from tocsin.service.journal_choice import JournalChoice, open_journal
@@ -87,6 +89,16 @@ class Deployment:
             told_surge,
             self.archiver.archive_up_to if self.archiver else lambda sequence: None,
         )
+
+    def day_keeper(self, follower: Follower) -> DayKeeper:
+        """What sees to this machine's day keys, in the thread of `follower`."""
+        makes = self.settings.makes_day_keys
+        return DayKeeper(self.journal, self.keys, self.held_clock, follower, makes=makes)
+
+    def eraser(self, follower: Follower) -> Eraser:
+        """What erases on this machine, in the thread of `follower`."""
+        archives = () if self.archiver is None else (self.archiver.erase,)
+        return Eraser(self.journal, self.keys, self.held_clock, follower, archives)
 
     def refuse_other_journal(self) -> None:
         """Raises `Invalid` if the bucket's head was decided by another journal, or by later events than this one has.

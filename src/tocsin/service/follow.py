@@ -5,14 +5,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from tocsin.journal.content import Opener
+from tocsin.journal.content import Opener, day_key_fingerprint
 from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.port import PAGE_EVENTS, Broken, Tip
 from tocsin.journal.verify import check_link
 from tocsin.ledger.fold import Mark, fold, mark, take_back
 from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Unavailable
-from tocsin.model.events import Event
+from tocsin.model.events import DayKeyMade, Event
 from tocsin.model.ports import DayKeys
 from tocsin.model.times import KEPT_DAYS, Day, Instant, day_of
 
@@ -48,15 +48,19 @@ class Follower:
         version knows; `Invalid` for a content that does not open. The ledger then holds what came before.
         """
         for page in self._pages(read):
-            opener = Opener(self._day_keys)
+            opener = Opener(self)
             opened: list[Event] = []
             try:
                 for stored in page:
                     event = opener.event(stored)
                     opened.append(event)
-                    if stops(event):
+                    names_key = isinstance(event.body, DayKeyMade)
+                    if names_key or stops(event):
                         self.fold(opened)
                         opened = []
+                    if names_key:  # the ledger tells the right key from another one from here on
+                        opener = Opener(self)
+                    if stops(event):
                         yield event
             finally:
                 self.fold(opened)
@@ -141,6 +145,12 @@ class Follower:
         self.ledger = Ledger()
         self._last = Tip()
 
+    def day_key(self, day: Day) -> bytes | None:
+        """The key of that day; None if it is not at hand, or another than the one that the journal names."""
+        key = self._day_keys.day_key(day)
+        named = self.ledger.day_keys.get(day)
+        return None if key is None or named not in (None, day_key_fingerprint(key, day)) else key
+
     def refuse_lost_keys(self, now: Instant) -> None:
         """Raises `Unavailable` if the key of a day is missing that is too young to have been destroyed.
 
@@ -149,12 +159,18 @@ class Follower:
         starts from event 1.
         """
         if lost := lost_days(self.ledger, now):
-            raise Unavailable(f"the day key {lost[-1]} is missing from the key folder: restore it from its backup")
+            is_there = self._day_keys.day_key(lost[-1]) is not None
+            what = (
+                "in the key folder is another one than the journal names"
+                if is_there
+                else "is missing from the key folder"
+            )
+            raise Unavailable(f"the day key {lost[-1]} {what}: restore it from its backup")
 
     def _is_key_back(self) -> bool:
         """Whether the key of the youngest day is there by now whose content could not be opened."""
         sealed = self.ledger.sealed_days
-        return bool(sealed) and self._day_keys.day_key(Day(max(sealed))) is not None
+        return bool(sealed) and self.day_key(Day(max(sealed))) is not None
 
 
 def lost_days(ledger: Ledger, now: Instant) -> list[Day]:

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.policy import KEY_NAME, SignatureInfo
 from tocsin.model.times import Day, Instant, utc
-from tocsin.stores.durable import in_words, sync_folder, write_synced, writing
+from tocsin.stores.durable import in_words, sync_folder, write_synced, write_whole, writing
 
 SECRET_BYTES: Final = 32
 DAYS_AHEAD: Final = 7
@@ -77,21 +77,36 @@ class KeyFolder:
         keys.make_days_ahead(today)
         return keys
 
-    def make_days_ahead(self, today: Day) -> None:
+    def make_days_ahead(self, today: Day, not_again: Container[int] = frozenset()) -> None:
         """Makes the day keys of the next days that are not there, and today's. Safe beside other processes.
+
+        None is made for a day of `not_again`: it is erased, whatever a clock that was set back says.
 
         Today's is not made if a later one is there: keys are made in order, so it was lost, and with a new one what was
         sealed by it could never be opened again once it is found. Nothing is sealed by a key whose day is to come: a
         gap there is filled; a clock may have been ahead once.
         """
-        self._day_keys.clear()  # a key that was destroyed is to be forgotten
+        self.look_anew(today)
         last = today + DAYS_AHEAD
         made = {int(name) for name in _names(self.folder / "days") if _DAY_NAME.fullmatch(name)}
         in_order = max((day for day in made if day <= last), default=0)
         for day in range(today if in_order < today else today + 1, last + 1):
-            if day not in made:
+            if day not in made and day not in not_again:
                 _write_new(self._day_path(Day(day)), secrets.token_bytes(SECRET_BYTES))
+
+    def look_anew(self, today: Day) -> None:
+        """Forgets the day keys that were read, of which one may be destroyed; removes what killed processes left."""
+        self._day_keys.clear()
         self._remove_drafts(today)
+
+    def put_day_key(self, day: Day, key: bytes) -> None:
+        """Puts a key of another machine in the place of any that is there, durable. Raises `Invalid` if it is none."""
+        if len(key) != SECRET_BYTES:
+            raise Invalid(f"a day key has {SECRET_BYTES} bytes")
+        with writing(self._day_path(day)):
+            write_whole(self._day_path(day), key, 0o600)
+            sync_folder(self.folder / "days")
+        self._day_keys.clear()
 
     def _remove_drafts(self, today: Day) -> None:
         """Removes what killed processes left: a second name, under which a destroyed key would live on.
@@ -105,6 +120,22 @@ class KeyFolder:
                 if name in names or (_DAY_NAME.fullmatch(name) and int(name) < today):
                     with writing(folder / draft):
                         (folder / draft).unlink(missing_ok=True)
+
+    def destroy_days(self, days: Container[int]) -> list[Day]:
+        """Destroys the keys of these days, as far as they are here, drafts included; returns the days that had one.
+
+        A key that is being destroyed has no name of a key any more, so a crash leaves no half of one. Its bytes are
+        overwritten, which a disk that writes elsewhere each time may undo: docs/operating/retention.md.
+        """
+        folder, destroyed = self.folder / "days", []
+        for name in _names(folder):
+            day = name.removeprefix(".").partition(".")[0]
+            if _DAY_NAME.fullmatch(day) and int(day) in days:
+                _destroy(folder / name)
+                destroyed.append(Day(int(day)))
+        if destroyed:
+            self._day_keys.clear()
+        return destroyed
 
     def day_key(self, day: Day) -> bytes | None:
         """The 32-byte key of that UTC day, or None if it is not made yet, lost or destroyed."""
@@ -283,6 +314,20 @@ def _names(folder: Path) -> list[str]:
 
 def _unreadable(error: OSError) -> Unavailable:
     return Unavailable(f"the key folder can't be read: {os.path.basename(error.filename)}: {in_words(error)}")
+
+
+def _destroy(path: Path) -> None:
+    """Takes the file's name away, overwrites what it holds, and removes it. Another process may do the same."""
+    doomed = path.with_name(f".{path.name.removeprefix('.')}.{secrets.token_hex(8)}")
+    with writing(path), suppress(FileNotFoundError):
+        os.rename(path, doomed)
+        sync_folder(path.parent)
+        with doomed.open("r+b") as file:
+            file.write(bytes(os.fstat(file.fileno()).st_size))
+            file.flush()
+            os.fsync(file.fileno())
+        doomed.unlink()
+        sync_folder(path.parent)
 
 
 def _write_new(path: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from time import perf_counter
+from typing import Final
 
 from msgspec import Struct
 
@@ -40,6 +41,10 @@ from tocsin.service.spool import Kept, open_call, seal_call
 from tocsin.service.telemetry import Telemetry
 from tocsin.stores.spool import Record, Spool, SpoolGroup
 
+_NO_DAY_KEY: Final = (
+    "there is no key for today, or another one than the journal names: `tocsin serve` makes them ahead, on the machine"
+    " that makes them"
+)
 Rule = Callable[[Ledger, Instant], Draft]
 """A rule with its request and policy bound: what it decides about this ledger at this moment."""
 
@@ -218,8 +223,8 @@ class Performer:
         Asked before any call is looked at: else a report would fail where a decoy beside it is answered.
         """
         for day in {day_of(arrival.received_at) for arrival in arrivals}:
-            if self._keys.day_key(day) is None:
-                raise Unavailable("there is no key for today: run `tocsin serve`, which makes them ahead")
+            if self._follower.day_key(day) is None:
+                raise Unavailable(_NO_DAY_KEY)
         for period in self.ledger.secret_ends:
             self._keys.issuing_secret(period)
 
@@ -295,9 +300,9 @@ class Performer:
         if not isinstance(draft.body, HasKeys):
             raise Invalid("only what apps report has content")
         day = day_of(received_at)
-        day_key = self._keys.day_key(day)
+        day_key = self._follower.day_key(day)
         if day_key is None:
-            raise Unavailable("there is no key for today: run `tocsin serve`, which makes them ahead")
+            raise Unavailable(_NO_DAY_KEY)
         own_id = base64url.decode(draft.body.id)
         nonce = secrets.token_bytes(NONCE_BYTES)
         return seal(day_key, day, draft.body.kind, own_id, encode_content(draft.content), nonce)

@@ -137,6 +137,11 @@ class Publisher:
         """Files in force that a reading of the whole journal did not bring back: it is not read for them again."""
 
     @property
+    def follower(self) -> Follower:
+        """What follows the journal for this publisher; for work in the same thread."""
+        return self._follower
+
+    @property
     def ledger(self) -> Ledger:
         """The ledger as far as this publisher has come."""
         return self._follower.ledger

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Final
 
 from tocsin.ledger.state import Ledger
-from tocsin.model.errors import TocsinError, Unavailable
+from tocsin.model.errors import TocsinError
 from tocsin.model.ports import Clock
-from tocsin.model.times import day_of
 from tocsin.service import fault
-from tocsin.service.key_folder import KeyFolder
+from tocsin.service.day_keys import DayKeeper
+from tocsin.service.erase import Eraser
 from tocsin.service.publish import Publisher
 from tocsin.service.trouble import Told, Trouble
 
@@ -34,7 +34,7 @@ def seconds_to_sleep(now: int, step_seconds: int, *, failed: bool) -> int:
 
 
 class PublisherLoop:
-    """The thread that publishes and makes day keys ahead.
+    """The thread that publishes, makes day keys ahead and erases.
 
     `told_trouble` is called from the thread.
     """
@@ -42,7 +42,8 @@ class PublisherLoop:
     def __init__(
         self,
         publisher: Publisher,
-        keys: KeyFolder,
+        day_keeper: DayKeeper,
+        eraser: Eraser,
         clock: Clock,
         step_seconds: int,
         told_trouble: Told,
@@ -50,7 +51,9 @@ class PublisherLoop:
     ) -> None:
         """`looked` is given the publisher's ledger after each round, in the thread."""
         self._publisher = publisher
-        self._keys = keys
+        self._day_keeper = day_keeper
+        self._eraser = eraser
+        self._out = 0
         self._clock = clock
         self._step_seconds = step_seconds
         self._trouble = Trouble(told_trouble)
@@ -73,10 +76,13 @@ class PublisherLoop:
         return self._thread.is_alive()
 
     def round(self) -> int:
-        """One round: makes day keys, publishes what is due. Returns the seconds to sleep; raises nothing."""
+        """One round: makes day keys, publishes what is due, then erases what is due.
+
+        Returns the seconds to sleep; raises nothing.
+        """
         troubles = [
-            self._attempt(work) for work in (self._make_day_keys, self._publish)
-        ]  # both, whatever the first does
+            self._attempt(work) for work in (self._day_keeper.look_ahead, self._publish, self._erase)
+        ]  # each, whatever the others do
         trouble = "; ".join(dict.fromkeys(sentence for sentence in troubles if sentence)) or None
         self._trouble.is_now(trouble)
         self._looked(self._publisher.ledger)
@@ -89,18 +95,11 @@ class PublisherLoop:
         while not self._stopped.is_set():
             self._stopped.wait(self.round())
 
-    def _make_day_keys(self) -> None:
-        """Raises `Unavailable` while today's is lost: publishing may be well then, and no report is taken."""
-        today = day_of(self._clock.now())
-        self._keys.make_days_ahead(today)
-        if not self._keys.has_day_key(today):
-            raise Unavailable(
-                f"the day key {today}, today's, is missing from the key folder: restore it from its backup;"
-                " until then every report is answered 503"
-            )
-
     def _publish(self) -> None:
-        self._publisher.publish()
+        self._out = self._publisher.publish()
+
+    def _erase(self) -> None:
+        self._eraser.erase(self._out)
 
     @staticmethod
     def _attempt(work: Callable[[], None]) -> str | None:

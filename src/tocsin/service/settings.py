@@ -56,6 +56,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     single_machine: bool = False
     """Whether a journal that does not survive the end of one machine is meant (a demo, a drill): on a file system in
     memory, or in a PostgreSQL without a standby."""
+    makes_day_keys: bool = True
+    """Whether this machine makes the day keys; where there are several, one does, and the others get them from it."""
     trusted_proxies: int = 0
     """How many proxies stand before this server: that entry of ``X-Forwarded-For``, from the right, is believed."""
     connections_per_source: Connections = 512
@@ -161,8 +163,12 @@ single_machine = {str(settings.single_machine).lower()}   # true: a journal with
 
 
 def _door_text(settings: Settings) -> str:
-    """How many proxies stand before this server, and how much one address may have, where not at the default."""
-    given = {"trusted_proxies": settings.trusted_proxies, "connections_per_source": settings.connections_per_source}
+    """Whether it makes day keys, its proxies, and how much one address may have, where not at the default."""
+    given = {
+        "makes_day_keys": settings.makes_day_keys,
+        "trusted_proxies": settings.trusted_proxies,
+        "connections_per_source": settings.connections_per_source,
+    }
     defaults = {field.name: field.default for field in msgspec.structs.fields(Settings)}
     return "".join(f"{name} = {json.dumps(value)}\n" for name, value in given.items() if value != defaults[name])
 

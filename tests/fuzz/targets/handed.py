@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from starlette.datastructures import Headers
 
 from tests.fuzz.target import Target, foreign_files, refused, scratch, text_of, vector_texts
+from tocsin.cli.day_keys import read_day_key
 from tocsin.cli.handed import read_keys, read_sightings, read_trust
 from tocsin.cli.reading import read_instant, read_number, read_request_id, read_selection, read_serials
 from tocsin.codes.card import parse_card
@@ -96,6 +97,11 @@ def _read_words(data: bytes) -> None:
     taken = [not refused(read, text) for read in (read_instant, read_serials, read_number, read_request_id)]
     if not any(taken):
         read_selection(text.split(" "))
+
+
+def _read_day_key(data: bytes) -> None:
+    day, key = read_day_key(text_of(data))
+    assert len(key) == 32 and 0 <= day < 10**18
 
 
 def _read_name(data: bytes) -> None:
@@ -197,6 +203,13 @@ TARGETS = (
         _read_words,
         lambda: [b"2026-11-25T14:30Z", b"12:0-99", b"7", b"00" * 16, b"batch=1 since=2026-11-25", b"reports=5,6"],
         words=(b"since=", b"until=", b"serials=", b"reports=", b"provider=", b"0001-01-01", b"+23:59", b"W01"),
+        most_bytes=128,
+    ),
+    Target(
+        "day_key",
+        ("tocsin.cli.day_keys.read_day_key",),
+        _read_day_key,
+        lambda: [b"tocsin-day-key 20500 " + b"A" * 43],
         most_bytes=128,
     ),
     Target(
