@@ -34,6 +34,7 @@ def test_it_counts_what_there_is(run: Run, site: Site, clock: FixedClock) -> Non
     counts = {name: found["reports"][name] for name in ("total", "standing", "withdrawn", "cut_off")}
     assert counts == {"total": 2, "standing": 0, "withdrawn": 1, "cut_off": 1}
     assert found["providers"] == 1 and found["sequence"] == site.deployment.journal.tip().sequence
+    assert (found["engine"], found["term"]) == ("sqlite", 1) and "SQLite, 9 events, term 1" in run("status").words
 
 
 def test_it_tells_the_state_of_batches_and_providers(run: Run, site: Site, clock: FixedClock) -> None:

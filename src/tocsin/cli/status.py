@@ -52,6 +52,9 @@ NOT_YET: Final = (
 NO_ARCHIVE: Final = "There is no archive: reports are as safe as this machine's disk and its backup."
 
 
+_ENGINES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+
+
 class Objection(Struct, frozen=True):
     """One that stands."""
 
@@ -66,6 +69,7 @@ class Status(Struct, frozen=True):
     region: str
     origin: str
     sequence: int
+    engine: str
     term: int
     providers: int
     suspended_providers: int
@@ -118,6 +122,7 @@ def _status(deployment: Deployment, now: Instant) -> Status:
         region=settings.region,
         origin=settings.origin,
         sequence=ledger.sequence,
+        engine=settings.journal.engine,
         term=deployment.journal.tip().term,
         providers=providers.total,
         suspended_providers=providers.suspended,
@@ -151,7 +156,10 @@ def _tell(terminal: Terminal, found: Status, now: Instant) -> None:
     terminal.facts(
         (
             ("deployment", f"region {found.region}, origin {found.origin}"),
-            ("journal", f"{counted(found.sequence, 'event')}, term {found.term}"),
+            (
+                "journal",
+                f"{_ENGINES[found.engine]}, {counted(found.sequence, 'event')}, term {found.term}",
+            ),
             ("providers", f"{found.providers:,}, {found.suspended_providers:,} suspended"),
             (
                 "codes",

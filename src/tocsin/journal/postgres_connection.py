@@ -5,6 +5,7 @@ The server is not believed but asked, on each new connection: an engine that is 
 """
 
 import logging
+from contextlib import closing
 from types import TracebackType
 from typing import Final, TypeVar
 
@@ -196,6 +197,14 @@ def connect_bare(url: str) -> JournalConnection:
         raise Unavailable(_AWAY) from None
     connection.add_notice_handler(connection.hear)
     return connection
+
+
+def clock_of(url: str) -> int:
+    """What the clock of the journal's database server says, in UTC seconds. Raises as `connect_bare`."""
+    with Translated(), closing(connect_bare(url)) as connection:
+        row = connection.execute("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint").fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def conninfo(url: str) -> str:

@@ -59,6 +59,18 @@ def create_journal(choice: JournalChoice, file: Path, durability: Durability, te
     return sqlite.create(file, term, durability)
 
 
+def clock_of_journal(choice: JournalChoice) -> int | None:
+    """What the clock of the machine that keeps the journal says, in UTC seconds; None if that is this machine.
+
+    Raises `Unavailable`.
+    """
+    if choice.engine != "postgresql":
+        return None
+    from tocsin.journal import postgres_connection
+
+    return postgres_connection.clock_of(choice.url)
+
+
 def migrate_journal(choice: JournalChoice, durability: Durability) -> None:
     """Brings the tables in PostgreSQL up to date. Raises as `tocsin.journal.postgres_schema.upgrade`."""
     from tocsin.journal import postgres_schema

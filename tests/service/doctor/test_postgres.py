@@ -8,6 +8,7 @@ import pytest
 from tests.faults.postgres_server import PostgresServer, postgres_home
 from tests.sites import FixedClock
 from tocsin.model.errors import Unavailable
+from tocsin.service.clock import SystemClock
 from tocsin.service.doctor.examination import examine
 from tocsin.service.doctor.subject import Seen, Subject
 from tocsin.service.founding import found
@@ -48,19 +49,28 @@ def top(server: PostgresServer, tmp_path: Path, clock: FixedClock) -> Iterator[P
     server.reload()
 
 
+def test_a_clock_that_the_server_contradicts(top: Path, server: PostgresServer, clock: FixedClock) -> None:
+    """The site's stands still in the past; a clock that is right contradicts nobody's."""
+    assert "database server" in _all(top, clock)["clock_wrong"]
+    clock.at = SystemClock().now()
+    assert "database server" not in _all(top, clock).get("clock_wrong", "")
+
+
 def _codes(top: Path, clock: FixedClock) -> dict[str, str]:
     """What is found of the journal."""
+    about = {"not_durable", "journal_unusable", "cannot_append", "not_looked_at", "check_failed"}
+    return {code: sentence for code, sentence in _all(top, clock).items() if code in about}
 
+
+def _all(top: Path, clock: FixedClock) -> dict[str, str]:
     def nobody(url: str) -> Seen:
         raise Unavailable("nobody answers")
 
     subject = Subject(top, clock, nobody)
     try:
-        found = {each.code.code: each.sentence for each in examine(subject)}
+        return {each.code.code: each.sentence for each in examine(subject)}
     finally:
         subject.close()
-    about = {"not_durable", "journal_unusable", "cannot_append", "not_looked_at", "clock_wrong", "check_failed"}
-    return {code: sentence for code, sentence in found.items() if code in about}
 
 
 def test_a_server_without_a_standby(top: Path, clock: FixedClock) -> None:

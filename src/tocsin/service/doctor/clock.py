@@ -9,7 +9,10 @@ from tocsin.model.times import utc
 from tocsin.service.doctor.finding import Code, Finding, in_full
 from tocsin.service.doctor.subject import Subject
 from tocsin.service.held_clock import HeldClock
+from tocsin.service.journal_choice import clock_of_journal
 
+MOST_APART_SECONDS: Final = 300
+"""As far as clocks may part anywhere in tocsin."""
 _STA_UNSYNC: Final = 0x40
 """adjtimex(2)."""
 _TIMEX_BYTES: Final = 512
@@ -32,6 +35,13 @@ def look(subject: Subject) -> Iterator[Finding]:
                 f"This machine's clock is behind {utc(tip.recorded_at)}, when the journal's last event was recorded:"
                 " this clock is slow, or that of the machine which wrote it is fast. Compare both with a third clock.",
             )
+    there = clock_of_journal(subject.journal_choice)
+    if there is not None and abs(there - (here := subject.clock.now())) > MOST_APART_SECONDS:
+        yield Finding(
+            Code.CLOCK_WRONG,
+            f"This machine's clock says {utc(here)}, and that of the journal's database server {utc(there)}: one of"
+            " them is wrong. Look at a third one, and set the wrong one right before anything is recorded by it.",
+        )
     if not is_synchronised():
         yield Finding(
             Code.CLOCK_UNSYNCHRONISED,

@@ -12,13 +12,12 @@ from tocsin.model.times import utc
 from tocsin.publication.release import Released, released
 from tocsin.service.deployment import head_verifier
 from tocsin.service.doctor.bucket import LATE_STEPS
+from tocsin.service.doctor.clock import MOST_APART_SECONDS
 from tocsin.service.doctor.finding import Code, Finding
 from tocsin.service.doctor.subject import Seen, Subject
 from tocsin.service.doctor.writers import foreign
 from tocsin.transparency.note import NoteVerifier, verify_note
 
-MOST_APART_SECONDS: Final = 300
-"""As far as clocks may part anywhere in tocsin."""
 _OK: Final = 200
 
 
