@@ -94,6 +94,7 @@ def needed(run: Run, site: Site, trust: Path, tmp_path: Path) -> dict[str, list[
         "--phone": ["--phone", str(tmp_path / "phone")],
         "--trust": ["--trust", str(trust)],
         "--to": ["--to", "sqlite"],
+        "--keys": ["--keys", str(site.top / "keys")],
         "--sightings": ["--sightings", str(tmp_path / "seen.json")],
     }
 

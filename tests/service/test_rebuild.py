@@ -62,7 +62,7 @@ def opened(folder: Path) -> Archive:
 def rebuilt(site: Site, folder: Path, name: str = "new") -> Rebuilt:
     return rebuild(
         folder / name,
-        opened(folder),
+        lambda settings: opened(folder),
         site.top / "keys",
         site.top / "tocsin.toml",
         site.clock,
@@ -146,7 +146,9 @@ def refused(site: Site, folder: Path, archive: Kept, error: type[TocsinError], k
     """Why a rebuild is refused; nothing is left of it, and the term is as it was."""
     before = archive.term
     with pytest.raises(error) as why:
-        rebuild(folder / "new", archive, keys or site.top / "keys", site.top / "tocsin.toml", site.clock)
+        rebuild(
+            folder / "new", lambda settings: archive, keys or site.top / "keys", site.top / "tocsin.toml", site.clock
+        )
     assert not (folder / "new").exists()
     assert archive.term == before
     return why.value
@@ -166,7 +168,13 @@ def test_a_gap_and_a_broken_chain_are_named(site: Site, tmp_path: Path) -> None:
         events[-1].recorded_at,
     )
     with pytest.raises(Broken) as twice:  # the chain holds; only the index of claims shows it
-        rebuild(tmp_path / "new", Kept([*events, replayed]), site.top / "keys", site.top / "tocsin.toml", site.clock)
+        rebuild(
+            tmp_path / "new",
+            lambda settings: Kept([*events, replayed]),
+            site.top / "keys",
+            site.top / "tocsin.toml",
+            site.clock,
+        )
     assert twice.value.sequence == len(events) + 1 and not (tmp_path / "new").exists()
 
 
@@ -182,13 +190,13 @@ def test_keys_of_another_deployment_are_refused(site: Site, tmp_path: Path, part
     if part == "head":
         shutil.copytree(site.top / "bucket", tmp_path / "new" / "bucket")
         with pytest.raises(Refused) as why:
-            rebuild(tmp_path / "new", archive, keys, site.top / "tocsin.toml", site.clock)
+            rebuild(tmp_path / "new", lambda settings: archive, keys, site.top / "tocsin.toml", site.clock)
         assert archive.term == 1 and [path.name for path in (tmp_path / "new").iterdir()] == ["bucket"]
         assert why.value.code == "keys_do_not_fit"
         shutil.rmtree(tmp_path / "new" / "bucket")
         shutil.copy(site.top / "trust.json", tmp_path / "new")  # or where the trust file is
         with pytest.raises(Refused) as why:
-            rebuild(tmp_path / "new", archive, keys, site.top / "tocsin.toml", site.clock)
+            rebuild(tmp_path / "new", lambda settings: archive, keys, site.top / "tocsin.toml", site.clock)
     else:
         why_not = refused(site, tmp_path, archive, Refused, keys)
         assert isinstance(why_not, Refused) and why_not.code == "keys_do_not_fit"
@@ -229,7 +237,7 @@ def test_an_archive_that_is_behind_the_public_head_is_refused(site: Site, tmp_pa
     shutil.copytree(site.top / "bucket", tmp_path / "new" / "bucket")
     archive = Kept(site.deployment.journal.read(0)[:-2])
     with pytest.raises(Invalid, match="older copy"):
-        rebuild(tmp_path / "new", archive, site.top / "keys", site.top / "tocsin.toml", site.clock)
+        rebuild(tmp_path / "new", lambda settings: archive, site.top / "keys", site.top / "tocsin.toml", site.clock)
     assert archive.term == 1
 
 
@@ -239,10 +247,10 @@ def test_what_is_left_is_taken_over(site: Site, tmp_path: Path) -> None:
     shutil.copytree(site.top / "bucket", new / "bucket")
     shutil.copy(site.top / "tocsin.toml", new)
     before = objects(site.top)
-    rebuild(new, opened(tmp_path), site.top / "keys", None, site.clock)
+    rebuild(new, lambda settings: opened(tmp_path), site.top / "keys", None, site.clock)
     assert objects(new) == before
     with pytest.raises(Refused, match="settings"):
-        rebuild(tmp_path / "third", opened(tmp_path), site.top / "keys", None, site.clock)
+        rebuild(tmp_path / "third", lambda settings: opened(tmp_path), site.top / "keys", None, site.clock)
     assert not (tmp_path / "third").exists()
 
 
@@ -250,7 +258,7 @@ def test_what_is_archived_until_the_term_is_raised_comes_along(site: Site, tmp_p
     events = site.deployment.journal.read(0)
     archive = Kept(events[:-3])
     archive.late = events[-3:]
-    told = rebuild(tmp_path / "new", archive, site.top / "keys", site.top / "tocsin.toml", site.clock)
+    told = rebuild(tmp_path / "new", lambda settings: archive, site.top / "keys", site.top / "tocsin.toml", site.clock)
     assert (told.tip.sequence, told.tip.digest, told.tip.term) == (len(events), events[-1].digest, 2)
 
 

@@ -32,6 +32,7 @@ from tocsin.service.deployment import Deployment, durability, head_verifier
 from tocsin.service.follow import Follower
 from tocsin.service.journal_choice import JournalChoice, create_journal, open_journal
 from tocsin.service.key_folder import KeyFolder
+from tocsin.service.publish import Publisher
 from tocsin.service.settings import Folders, Settings, load_settings
 from tocsin.service.trust import trust_of, write_trust
 from tocsin.stores.durable import in_words, sync_folder, write_synced, write_whole, writing
@@ -40,6 +41,7 @@ from tocsin.stores.folder import FolderBucket
 Told = Callable[[str, int, int], None]
 """Is told how far it is: the part, how many of its events are done, of how many."""
 
+TOLD_EVENTS: Final = 10_000
 _KEYS_DRAFT: Final = ".keys"
 LEFT_OVER: Final = frozenset(
     {"tocsin.toml", "trust.json", "bucket", "keys", _KEYS_DRAFT, "spool", "journal", "lost+found"}
@@ -79,17 +81,22 @@ class Stopwatch:
         self.parts.append(Part(name, now - self._began - without))
         self._began = now
 
+    def loaded(self, read_seconds: float) -> None:
+        """Ends the loading, in which the archive took so many seconds."""
+        self.parts.append(Part("archive read", read_seconds))
+        self.part("journal loaded, its chain proven", without=read_seconds)
+
 
 def rebuild(
     top: Path,
-    archive: Archived,
+    open_archive: Callable[[Settings], Archived],
     keys: Path,
     settings: Path | None,
     clock: Clock,
     today: Day | None = None,
     told: Told = lambda part, done, of: None,
 ) -> Rebuilt:
-    """Makes the deployment anew in the folder `top`, from `archive` and the key folder `keys`.
+    """Makes the deployment anew in the folder `top`, from its archive and the key folder `keys`.
 
     `settings`: its `tocsin.toml`, unless that lies in `top` already. The term is raised above the archive's and the
     public head's. Raises `Refused` for a folder or a database that is not empty, or for keys that do not fit; what
@@ -99,36 +106,46 @@ def rebuild(
     watch = Stopwatch()
     with _held(folders):
         with _put_in_place(folders, keys, settings) as placed:
-            head = _head(folders, placed)
+            head, archive = _head(folders, placed), open_archive(placed.settings)
             term = max(archive.tip().term, head.leaf.term if head.leaf else 0) + 1
             last = archive.tip().sequence
             loading = Loading(archive, placed.keys, clock.now(), head, lambda sequence: told("journal", sequence, last))
             with closing(_empty_journal(folders, placed.settings, term)) as journal:
                 loading.load(journal, lambda: archive.raise_term(term))
-        watch.part("journal loaded, its chain proven", without=loading.read_seconds)
-        watch.parts.insert(0, Part("archive read", loading.read_seconds))
+        watch.loaded(loading.read_seconds)
         deployment = Deployment(top, clock, today)
         with closing(deployment):
-            return put_out(deployment, watch, told)
+            return put_out(
+                deployment.journal,
+                deployment.keys,
+                lambda follower: deployment.publisher(follower=follower),
+                watch,
+                told,
+            )
 
 
-def put_out(deployment: Deployment, watch: Stopwatch, told: Told) -> Rebuilt:
+def put_out(
+    journal: Journal,
+    keys: KeyFolder,
+    publisher: Callable[[Follower], Publisher],
+    watch: Stopwatch,
+    told: Told,
+) -> Rebuilt:
     """Folds the journal, and makes the files in force for a bucket that lacks them."""
-    tip = deployment.journal.tip()
-    follower = Follower(deployment.keys)
-    for _ in follower.follow(deployment.journal.read, stops=lambda event: event.sequence % 10_000 == 0):
-        told("ledger", follower.ledger.sequence, tip.sequence)
+    tip = journal.tip()
+    follower = Follower(keys)
+    for _ in follower.follow(journal.read, stops=lambda event: event.sequence % TOLD_EVENTS == 0):
+        told("events folded", follower.ledger.sequence, tip.sequence)
+    told("events folded", tip.sequence, tip.sequence)
     watch.part("ledger folded")
     version = follower.ledger.version
-    told("files", 0, 1)
     unfinished = None
     try:
         if version:
-            deployment.publisher(follower=follower).restore()
+            publisher(follower).restore()
     except (Unavailable, Invalid, Refused) as error:
         unfinished = str(error)
     watch.part("public files made")
-    told("files", 1, 1)
     return Rebuilt(tip, version, tuple(watch.parts), unfinished)
 
 
@@ -143,8 +160,8 @@ class _Placed(Struct, frozen=True):
 def _held(folders: Folders) -> Iterator[None]:
     """The folder, made if it is not there, and held by this process alone. Raises `Refused` if it holds anything else
     than what may be left over."""
-    is_new = not folders.top.exists()
     with writing(folders.top):
+        is_new = not folders.top.exists()
         folders.top.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folders.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -219,7 +236,10 @@ def _put_settings(folders: Folders, settings: Path | None) -> None:
 
 def _put_keys(folders: Folders, source: Path) -> None:
     """A copy of the key folder, unless it lies in its place already."""
-    KeyFolder(source)  # refuses modes by which others can read it
+    try:
+        KeyFolder(source)  # refuses modes by which others can read it
+    except OSError as error:
+        raise Unavailable(f"{source} can't be read: {in_words(error)}") from None
     wanted = _files(source)
     if folders.keys.exists():
         if _files(folders.keys) != wanted:
