@@ -34,7 +34,7 @@ from tocsin.journal.port import Group
 from tocsin.model.base64url import encode
 from tocsin.model.claims import Claim, ClaimClass, tracking_claim, version_claim, withdrawal_claim
 from tocsin.model.events import Move, Published, ReportContent, Reported, Withdrawn
-from tocsin.model.keys import CONTENT_KEY, NO_ONSET, KeyKind, ReportType, release_instants
+from tocsin.model.keys import CONTENT_KEY, NO_ONSET, KeyKind, ReportType, key_ends, release_instants
 from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS, Instant, day_of, floor_quarter
 from tocsin.service.deployment import Deployment
 from tocsin.service.founding import found
@@ -209,7 +209,7 @@ def _publish(group: Group, version: int, at: int, public: _Public) -> None:
 
 def _report(group: Group, number: int, at: int, day_key: bytes, public: _Public) -> _Report:
     keys = _keys(at)
-    steps = _holds(release_instants(keys["record"], at, np.zeros(KEYS_PER_REPORT, np.int64)))
+    steps = _holds(release_instants(key_ends(keys["record"]), at, np.zeros(KEYS_PER_REPORT, np.int64)))
     own_id = secrets.token_bytes(32)
     content = ReportContent(
         batch=1 + number // BATCH_CARDS,
@@ -227,7 +227,7 @@ def _report(group: Group, number: int, at: int, day_key: bytes, public: _Public)
     )
     sealed = seal(day_key, day_of(at), body.kind, own_id, encode_content(content), secrets.token_bytes(NONCE_BYTES))
     stored = group.append(NewEvent(body, sealed, (tracking_claim(own_id), *_claims())))
-    public.wait(stored.sequence, release_instants(keys["record"], at, np.array(steps)))
+    public.wait(stored.sequence, release_instants(key_ends(keys["record"]), at, np.array(steps)))
     return _Report(stored.sequence, own_id)
 
 
