@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from tests.builders import NOON, Story, day_key, key, report_call, tracking_id
+from tests.ledger.alike import state
 from tests.ledger.test_continued import continuation
 from tests.publication.press import PROMPT, public, step
 from tocsin.ledger.fold import _APPLY, fold, mark, rows_of_moves, take_back
@@ -43,41 +44,6 @@ from tocsin.model.events import (
 )
 from tocsin.model.keys import KeyKind
 from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, day_of, day_start
-from tocsin.rules import suspension
-
-
-@pytest.fixture(scope="module")
-def told() -> Story:
-    """A story with something of every kind."""
-    story = Story(PROMPT)
-    story.batch()
-    story.batch(story.provider("two"), report_type=2)
-    for serial in range(4):
-        keys = [day_key("shared", 1), day_key(f"{serial}", 2), day_key(f"today {serial}", 0)]
-        story.report(f"phone {serial}", keys, story.card(1 + serial % 2, serial))
-    phone_codes = story.phone_codes(count=3)
-    story.report("phone 9", [day_key("9")], story.phone(phone_codes, 1))
-    story.append(suspension.suspend_provider(story.ledger, 2, story.by()))
-    step(story)
-    rollback = story.rollback(*story.ledger.reports["sequence"][:2].tolist())
-    story.revoke(Target(batch=2), NOON)
-    step(story)
-    story.withdraw("phone 3")
-    story.reinstate(rollback)
-    step(story)
-    story.append(suspension.restore_provider(story.ledger, 2, story.by()))
-    story.erase(day_of(NOON))
-    return story
-
-
-def state(ledger: Ledger) -> dict[str, object]:
-    """All that a ledger holds, in a form that can be compared."""
-    plain = {name: value for name, value in vars(ledger).items() if name not in ("reports", "keys")}
-    plain |= {f"reports {name}": ledger.reports[name].tobytes() for name in ledger.reports.names}
-    for kind, keys in ledger.keys.items():
-        plain |= {f"{kind.name} {name}": keys[name].tobytes() for name in keys.names}
-        plain |= {f"{kind.name} stints": keys.stints}
-    return plain
 
 
 @given(cuts=st.lists(st.integers(0, 30), max_size=6))

@@ -51,7 +51,7 @@ def test_half_of_the_slots_stay_free_however_few_come_at_a_time(
     at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Or a search would never end in a table that is full. Every other key was there before."""
-    monkeypatch.setattr(key_index, "_FIRST_BITS", 3)
+    monkeypatch.setattr(key_index, "FIRST_BITS", 3)
     index, keys = KeyIndex(KEY_BYTES, b"secret"), [(row // 2).to_bytes(16, "big") for row in range(140)]
     table = records(keys)
     found: list[int] = []

@@ -17,6 +17,7 @@ from tocsin.cli.log import JsonLog, Log, TextLog, faults_told
 from tocsin.cli.publish import restored_line, surge_line, version_line
 from tocsin.cli.reading import NUMBER
 from tocsin.cli.terminal import InTerminal, Terminal, counted, span
+from tocsin.ledger.state import Ledger
 from tocsin.model.errors import Invalid, Refused, TocsinError, Unavailable
 from tocsin.rules.quarantine import Surge
 from tocsin.service import telemetry as metric
@@ -204,6 +205,10 @@ def _publisher_loop(
     def told_surge(surge: Surge) -> None:
         log.warn("surge_kept_back", surge_line(surge), reports=surge.reports)
 
+    def looked(ledger: Ledger) -> None:
+        watch.look(ledger)
+        deployment.checkpoints.keep_up(publisher.follower)
+
     publisher = deployment.publisher(told, follower, told_restored, told_surge)
     return PublisherLoop(
         publisher,
@@ -212,7 +217,7 @@ def _publisher_loop(
         deployment.held_clock,
         deployment.settings.policy.step_seconds,
         troubles.teller("publishing"),
-        watch.look,
+        looked,
     )
 
 

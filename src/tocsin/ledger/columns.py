@@ -28,6 +28,14 @@ class Columns:
         self.torn = False
         """Whether writing failed half-way, for want of memory: the table can't be used any more."""
 
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]]) -> "Columns":
+        """A table with these columns, all of one length; the arrays are its own from now on."""
+        table = cls({})
+        table._arrays = dict(arrays)
+        table._room = table._written = len(next(iter(table._arrays.values())))
+        return table
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         """The column `name`. Raises `Unavailable` if the table is torn."""
         self._write()
@@ -37,6 +45,11 @@ class Columns:
     def count(self) -> int:
         """How many rows there are."""
         return self._written + len(self._waiting)
+
+    @property
+    def dtypes(self) -> dict[str, np.dtype[Any]]:
+        """What each column holds."""
+        return {name: array.dtype for name, array in self._arrays.items()}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,11 +97,7 @@ class Columns:
 
     def copy(self) -> "Columns":
         """A table of its own with these rows."""
-        twin = Columns({name: array.dtype for name, array in self._arrays.items()})
-        rows = twin.extend(self.count)
-        for name in self.names:
-            twin[name][rows] = self[name]
-        return twin
+        return Columns.of({name: self[name].copy() for name in self.names})
 
     def _grow(self, rows: int) -> slice:
         start, self._written = self._written, self._written + rows

@@ -5,6 +5,7 @@ has secret multipliers: who does not know them cannot choose keys that meet in o
 """
 
 import hashlib
+from copy import copy
 from typing import Final
 
 import numpy as np
@@ -14,8 +15,9 @@ from tocsin.model.keys import Records
 
 Rows = NDArray[np.int64]
 Words = NDArray[np.uint64]
+Places = NDArray[np.uint32]
 
-_FIRST_BITS: Final = 12
+FIRST_BITS: Final = 12
 _AT_ONCE: Final = 1 << 16
 """Rows looked at together: what they need meanwhile stays in the processor's cache."""
 
@@ -31,7 +33,36 @@ class KeyIndex:
     def __init__(self, key_bytes: int, secret: bytes) -> None:
         drawn = hashlib.shake_256(secret).digest(8 * (key_bytes // 4 + 1))
         self._multipliers = np.frombuffer(drawn, np.uint64)
-        self._empty_table(_FIRST_BITS)
+        self._empty_table(FIRST_BITS)
+
+    def copy(self) -> "KeyIndex":
+        """An index of its own with the same keys."""
+        twin = copy(self)
+        twin._slots = self._slots.copy()
+        return twin
+
+    @property
+    def bits(self) -> int:
+        """It has so many slots, as a power of two."""
+        return self._bits
+
+    def places(self, heads: Rows) -> Places:
+        """The slot of each row's key, given the key's first holder."""
+        taken = np.nonzero(self._slots)[0]
+        places = np.zeros(len(heads), np.uint32)
+        places[self._slots[taken] - 1] = taken
+        return places[heads]
+
+    def put_back(self, bits: int, heads: Rows, places: Places) -> None:
+        """Fills this index, which is empty, with what `places` told of it when it had so many `bits`."""
+        self._empty_table(bits)
+        self._slots[places] = heads + 1
+        self._taken = len(heads)
+
+    def holders_at(self, places: Places) -> Rows:
+        """The first holders that are in these slots; -1 where there is none."""
+        rows: Rows = self._slots[places].astype(np.int64) - 1
+        return rows
 
     def _empty_table(self, bits: int) -> None:
         self._bits = bits
@@ -51,7 +82,7 @@ class KeyIndex:
     def fill_anew(self, records: Records, heads: Rows) -> None:
         """Forgets every row; `heads`, the first holders of the keys in `records`, ascending, are known instead."""
         words = _words(records)
-        self._empty_table(_FIRST_BITS)
+        self._empty_table(FIRST_BITS)
         for begin in range(0, len(heads), _AT_ONCE):
             run = heads[begin : begin + _AT_ONCE]
             self._make_room(words, len(run))
@@ -110,8 +141,14 @@ class KeyIndex:
         return heads
 
     def _hash(self, words: Words) -> Rows:
+        return self._slots_of(self._mixed(words))
+
+    def _mixed(self, words: Words) -> Words:
         halves = np.ascontiguousarray(words).view(np.uint32).astype(np.uint64)
-        mixed = halves @ self._multipliers[:-1] + self._multipliers[-1]
+        mixed: Words = halves @ self._multipliers[:-1] + self._multipliers[-1]
+        return mixed
+
+    def _slots_of(self, mixed: Words) -> Rows:
         slots: Rows = (mixed >> np.uint64(64 - self._bits)).astype(np.int64)
         return slots
 

@@ -1,12 +1,12 @@
 """The table of keys: which reports hold which keys, and what of them is public."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from tocsin.ledger.columns import TORN, Columns
 from tocsin.ledger.key_index import KeyIndex
@@ -26,6 +26,21 @@ from tocsin.model.keys import (
 NEVER: Final = -1
 _NEVER_PUBLIC: Final = {"public": False, "last_row": NEVER, "first_entered": 0, "changed": 0, "left": 0}
 """What is known of a key that was never public."""
+_COLUMNS: Final[dict[str, DTypeLike]] = {
+    "report": np.int32,
+    "position": np.uint8,
+    "day": np.int32,
+    "release_at": np.int64,
+    "was_public": np.bool_,
+    "head": np.int32,
+    "public": np.bool_,
+    "last_row": np.int32,
+    "first_entered": np.int32,
+    "changed": np.int32,
+    "left": np.int32,
+    "final": np.bool_,
+}
+"""Beside the record, whose width is that of its kind."""
 
 
 class _Held(Struct, frozen=True, eq=False, gc=False):
@@ -49,29 +64,22 @@ class KeyTable:
         self.kind = kind
         self.stints: dict[int, list[tuple[int, int]]] = {}
         """Head → (row, version at which that row ceased to be public) of holders that another holder followed."""
-        self._columns = Columns(
-            {
-                "record": RECORDS[kind],
-                "report": np.int32,
-                "position": np.uint8,
-                "day": np.int32,
-                "release_at": np.int64,
-                "was_public": np.bool_,
-                "head": np.int32,
-                "public": np.bool_,
-                "last_row": np.int32,
-                "first_entered": np.int32,
-                "changed": np.int32,
-                "left": np.int32,
-                "final": np.bool_,
-            }
-        )
+        self._columns = Columns({"record": RECORDS[kind], **_COLUMNS})
         self._index = KeyIndex(RECORDS[kind]["key_data"].itemsize, secret)
         self._holders: dict[int, list[int]] = {}
         self._waiting: list[_Held] = []
         self._torn = False
         self.count = 0
         """How many rows there are."""
+
+    @classmethod
+    def of(cls, kind: KeyKind, columns: Mapping[str, NDArray[Any]], index: KeyIndex) -> "KeyTable":
+        """A table with these columns, and the index of the keys in them; no stints."""
+        table = cls(kind, b"")
+        table._columns = Columns.of({name: columns[name] for name in table.names})
+        table._index, table.count = index, table._columns.count
+        table._note_holders(0)
+        return table
 
     @property
     def torn(self) -> bool:
@@ -93,6 +101,12 @@ class KeyTable:
         """Head → all its holders' rows, by sequence and position; only for keys that have more than one."""
         self._lay_out()
         return self._holders
+
+    @property
+    def index(self) -> KeyIndex:
+        """Which row holds a key first: for whoever writes the table down."""
+        self._lay_out()
+        return self._index
 
     def hold(self, report: int, received_at: int, hold: bytes, keys: ContentKeys) -> int:
         """Adds the keys of the report in row `report`; `hold`: quarter-hours, a byte for each position as sent.
@@ -182,7 +196,7 @@ class KeyTable:
         twin = KeyTable(self.kind, b"")
         twin.stints = deepcopy(self.stints)
         twin._columns = self._columns.copy()
-        twin._index = deepcopy(self._index)
+        twin._index = self._index.copy()
         twin._holders = deepcopy(self._holders)
         twin.count = self.count
         return twin
@@ -213,8 +227,13 @@ class KeyTable:
         columns["last_row"][rows] = NEVER
         heads = self._index.first_holders(columns["record"], rows.start)
         columns["head"][rows] = heads
-        for row in (rows.start + np.nonzero(heads != np.arange(rows.start, rows.stop))[0]).tolist():
-            head = int(columns["head"][row])
+        self._note_holders(rows.start)
+
+    def _note_holders(self, start: int) -> None:
+        """The rows from `start` on that hold a key which another one held before."""
+        heads = self._columns["head"]
+        for row in (start + np.nonzero(heads[start:] != np.arange(start, len(heads)))[0]).tolist():
+            head = int(heads[row])
             self._holders.setdefault(head, [head]).append(row)
 
 

@@ -17,6 +17,8 @@ LABELS: Final = frozenset(
         "claim-request",
         "claim-tracking",
         "card-mac",
+        "checkpoint",
+        "checkpoint-key",
         "content",
         "day-key",
         "continue",

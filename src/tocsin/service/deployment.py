@@ -16,6 +16,7 @@ from tocsin.publication.release import released
 from tocsin.publication.sign import GaenKey, SigningKeys
 from tocsin.rules.quarantine import Surge
 from tocsin.service.archiver import Archiver, make_archive
+from tocsin.service.checkpoints import Checkpoints
 from tocsin.service.day_keys import DayKeeper
 from tocsin.service.erase import Eraser
 from tocsin.service.follow import Follower
@@ -49,10 +50,15 @@ class Deployment:
         self.bucket = FolderBucket(self.folders.bucket)
         self.archiver = self._archiver()
         """Brings the archive up to the journal; None where there is no archive."""
+        self.checkpoints = Checkpoints(self.folders.checkpoints, self.keys)
+
+    def follower(self) -> Follower:
+        """A ledger not yet read; the newest checkpoint will spare most of it."""
+        return Follower(self.keys, self.checkpoints.newest)
 
     def performer(self) -> Performer:
         """A way into the journal, its ledger not yet read."""
-        return Performer(self.journal, self.keys, self.held_clock, self.settings.policy)
+        return Performer(self.journal, self.keys, self.held_clock, self.settings.policy, self.follower())
 
     def spool(self) -> Spool:
         """The calls that wait for the journal. For one thread."""
@@ -84,7 +90,7 @@ class Deployment:
             self.bucket,
             signing_keys(self.settings, self.keys),
             told,
-            follower,
+            follower or self.follower(),
             told_restored,
             told_surge,
             self.archiver.archive_up_to if self.archiver else lambda sequence: None,

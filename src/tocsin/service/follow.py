@@ -19,8 +19,16 @@ from tocsin.model.times import KEPT_DAYS, Day, Instant, day_of
 Read = Callable[[int], list[StoredEvent]]
 """One page of the events behind a sequence: `Journal.read` or `Group.read`."""
 
+Saved = Callable[[Read], tuple[Ledger, Tip] | None]
+"""A ledger of this journal that was saved, and the event behind which it stands; None if there is none."""
+
+
 FOLLOW_SECONDS: Final = 0.5
 """How often a running server looks for events of other processes; the design promises a second."""
+
+
+def _nothing(read: Read) -> tuple[Ledger, Tip] | None:
+    return None
 
 
 class Place(Struct, frozen=True):
@@ -37,9 +45,17 @@ class Follower:
     place, is noticed before anything is answered from it.
     """
 
-    def __init__(self, day_keys: DayKeys) -> None:
+    def __init__(self, day_keys: DayKeys, saved: Saved = _nothing) -> None:
+        """`saved` is what a reading begins with; else it begins with event 1."""
         self._day_keys = day_keys
-        self.forget()
+        self._saved = self._begins_with = saved
+        self.ledger = Ledger()
+        self._last = Tip()
+
+    @property
+    def last(self) -> Tip:
+        """The event behind which the ledger stands."""
+        return self._last
 
     def follow(self, read: Read, stops: Callable[[Event], bool] = lambda event: True) -> Iterator[Event]:
         """Folds the events behind the ledger; yields each at which it `stops`, when the ledger stands right behind it.
@@ -73,6 +89,8 @@ class Follower:
     def _pages(self, read: Read) -> Iterator[list[StoredEvent]]:
         if self.ledger.torn or self._is_key_back():
             self.forget()
+        if not self._last.sequence and (begun := self._begins_with(read)):
+            self.ledger, self._last = begun
         page = self._news(read)
         while page:
             yield from self._proven(page)
@@ -118,7 +136,7 @@ class Follower:
 
     def copy(self) -> "Follower":
         """A follower of its own that has come as far; it costs memory, and no reading."""
-        twin = Follower(self._day_keys)
+        twin = Follower(self._day_keys, self._saved)
         twin.ledger, twin._last = self.ledger.copy(), self._last
         return twin
 
@@ -141,9 +159,15 @@ class Follower:
             self.forget()
 
     def forget(self) -> None:
-        """Drops the ledger; the next reading starts from event 1."""
+        """Drops the ledger; the next reading starts with what is saved."""
         self.ledger = Ledger()
         self._last = Tip()
+        self._begins_with = self._saved
+
+    def begin_anew(self) -> None:
+        """Drops the ledger; the next reading starts from event 1, whatever is saved."""
+        self.forget()
+        self._begins_with = _nothing
 
     def day_key(self, day: Day) -> bytes | None:
         """The key of that day; None if it is not at hand, or another than the one that the journal names."""
@@ -156,7 +180,7 @@ class Follower:
 
         A report that can't be read must not pass for one that is erased: its keys would silently leave the public
         set, and its reporter would be told that there is nothing to withdraw. Once the key is back, the next reading
-        starts from event 1.
+        starts anew.
         """
         if lost := lost_days(self.ledger, now):
             is_there = self._day_keys.day_key(lost[-1]) is not None

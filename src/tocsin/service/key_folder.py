@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from tocsin.model.errors import Invalid, Refused, Unavailable
+from tocsin.model.labels import derive
 from tocsin.model.policy import KEY_NAME, SignatureInfo
 from tocsin.model.times import Day, Instant, utc
 from tocsin.stores.durable import in_words, sync_folder, write_synced, write_whole, writing
@@ -165,6 +166,10 @@ class KeyFolder:
         if not isinstance(key, ed25519.Ed25519PrivateKey):
             raise Invalid("the key file `head` does not hold an Ed25519 key")
         return key
+
+    def checkpoint_key(self) -> bytes:
+        """The 32-byte key under which this deployment's checkpoints are sealed."""
+        return derive(self.head_key().private_bytes_raw(), "checkpoint-key")
 
     def gaen_keys(self) -> dict[SignatureInfo, ec.EllipticCurvePrivateKey]:
         """The keys that sign GAEN exports, by their names as phones know them."""

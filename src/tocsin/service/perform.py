@@ -65,12 +65,15 @@ _Way = tuple[Callable[[Sequence[_Waiting]], list[Answer]], Instant]
 class Performer:
     """One process's way into the journal. One thread at a time may use it."""
 
-    def __init__(self, journal: Journal, keys: KeyFolder, clock: Clock, policy: Policy) -> None:
+    def __init__(
+        self, journal: Journal, keys: KeyFolder, clock: Clock, policy: Policy, follower: Follower | None = None
+    ) -> None:
+        """`follower`: this performer's own from now on."""
         self._journal = journal
         self._keys = keys
         self._clock = clock
         self._policy = policy
-        self._follower = Follower(keys)
+        self._follower = follower or Follower(keys)
         self._closed: str | None = None
         self.sources = Sources()
         self.telemetry = Telemetry()

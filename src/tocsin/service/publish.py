@@ -205,7 +205,7 @@ class Publisher:
         """
         newest, region, wanted = self.ledger.version, self.ledger.region, files_in_force(self.ledger)
         versions = {file.to_version for file in wanted if file.to_version > behind}
-        self._follower.forget()
+        self._follower.begin_anew()
         for event in self._follower.follow(self._journal.read, lambda event: _version(event) in {newest, *versions}):
             if _version(event) == newest:
                 return

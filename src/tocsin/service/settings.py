@@ -110,6 +110,11 @@ class Folders(Struct, frozen=True):
         return self.top / "keys"
 
     @property
+    def checkpoints(self) -> Path:
+        """Saved ledgers: they make a start short, and may be removed at any time."""
+        return self.top / "checkpoints"
+
+    @property
     def bucket(self) -> Path:
         """The public files."""
         return self.top / "bucket"

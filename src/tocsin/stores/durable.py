@@ -7,7 +7,7 @@ the next write of that name removes it. Source of the order: the usual write-syn
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -36,11 +36,16 @@ def write_whole(path: Path, data: bytes, mode: int) -> None:
 
     Raises `Unavailable`, which names the file, if the disk says no; what was there is then there still.
     """
+    write_pieces(path, (data,), mode)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], mode: int) -> None:
+    """`write_whole` of what is made piece by piece. Raises as that, and as the making of a piece does."""
     draft = path.with_name(f".{path.name}")
     with writing(path):
         draft.unlink(missing_ok=True)  # and never written through: it could be a link
         try:
-            write_synced(draft, data, mode)
+            _write_synced(draft, pieces, mode)
             os.replace(draft, path)
         except BaseException:
             with suppress(OSError):
@@ -50,9 +55,14 @@ def write_whole(path: Path, data: bytes, mode: int) -> None:
 
 def write_synced(path: Path, data: bytes, mode: int) -> None:
     """Makes the file `path`, which is not there yet, and syncs what it holds but not its name. Raises `OSError`."""
+    _write_synced(path, (data,), mode)
+
+
+def _write_synced(path: Path, pieces: Iterable[bytes], mode: int) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
+        for piece in pieces:
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
 

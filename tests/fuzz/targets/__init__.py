@@ -3,8 +3,10 @@
 from typing import Final
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import calls, exports, handed, heads, journals, keysets
+from tests.fuzz.targets import calls, checkpoints, exports, handed, heads, journals, keysets
 
 TARGETS: Final[dict[str, Target]] = {
-    target.name: target for room in (calls, keysets, heads, exports, journals, handed) for target in room.TARGETS
+    target.name: target
+    for room in (calls, keysets, heads, exports, journals, checkpoints, handed)
+    for target in room.TARGETS
 }
