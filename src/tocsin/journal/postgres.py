@@ -43,6 +43,8 @@ GRACE_SECONDS: Final = 0.5
 LOAD_SECONDS: Final = 600.0
 """How long a restored journal's commit is waited for: a standby must have all of it."""
 LOADED_AT_ONCE: Final = 5000
+ERASE_SECONDS: Final = 10.0
+"""How long a step of erasing may take."""
 ERASED_AT_ONCE: Final = 500
 
 _BUSY: Final = (
@@ -175,7 +177,7 @@ class PostgresJournal:
         erased = 0
         for after in range(first_recorded_since(self, day_start(day)) - 1, self.tip().sequence, ERASED_AT_ONCE):
             run = day_bytes(day), after, after + ERASED_AT_ONCE
-            with self._readers.asked(_patient, READ_SECONDS, _CROWDED) as (connection, _), Translated():
+            with self._readers.asked(_patient, ERASE_SECONDS, _CROWDED) as (connection, _), Translated():
                 row = connection.execute(_ERASE, run).fetchone()
             erased += 0 if row is None else row[0]
         return erased
@@ -188,7 +190,7 @@ class PostgresJournal:
         """The answer to `ask`, of one statement: no read transaction outlives a page."""
 
         def patiently(connection: JournalConnection) -> T:
-            _patient(connection)
+            connection.deadline_seconds = READ_SECONDS
             return ask(connection)
 
         with self._readers.asked(patiently, READ_SECONDS, _CROWDED) as (_, answer):
@@ -285,7 +287,7 @@ class PostgresGroup:
 
 
 def _patient(connection: JournalConnection) -> None:
-    connection.deadline_seconds = READ_SECONDS
+    connection.deadline_seconds = ERASE_SECONDS
 
 
 def _locked_tip(connection: JournalConnection, seconds: float, durability: Durability) -> Tip:

@@ -25,8 +25,8 @@ OLDER_SCHEMAS: Final[tuple[str, ...]] = ()
 OLDEST_SERVER: Final = 140_000
 CONNECT_SECONDS: Final = 2
 """A server of several that does not answer is passed over after this; libpq knows whole seconds only."""
-READ_SECONDS: Final = 10.0
-"""How long a page is waited for."""
+READ_SECONDS: Final = 4.0
+"""How long a page is waited for: callers may wait for it, and then for the spool, within their ten seconds."""
 
 _T = TypeVar("_T")
 _DEFAULTS: Final[ConnDict] = {"connect_timeout": CONNECT_SECONDS, "application_name": "tocsin"}

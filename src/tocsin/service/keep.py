@@ -68,9 +68,15 @@ class Keeper:
 
     def catch_up(self) -> None:
         """What is done while nobody calls: delivers a part of what waits, and reads what other processes appended."""
-        if not self._reach.is_lost:
-            self._deliver()
+        if self._reach.is_lost:
+            return
+        self._deliver()
+        try:
             self._performer.catch_up()
+        except Unavailable as error:  # found out before somebody waits for it
+            self._reach.lost()
+            self._trouble.is_now(str(error))
+            raise
 
     def answer(self, arrivals: Sequence[Arrival]) -> list[bytes]:
         """The 1,024-byte answers to these calls. All they rest on is durable, here or there, when this returns.
