@@ -12,8 +12,6 @@ Patroni runs as `postgres`, and starts Python again: so in an environment made o
 can execute. It is made anew each time, from the lock file.
 """
 
-import datetime
-import ipaddress
 import os
 import re
 import shutil
@@ -25,12 +23,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.faults.certificates import certify
 from tests.faults.postgres_server import HOST, USER, Connection, as_postgres, free_port, postgres_home, signal_all
 from tests.faults.servers import ROOT, until
 
@@ -69,7 +63,7 @@ class Sites:
     def __init__(self, home: Path) -> None:
         self.home = home
         _install_patroni(home / "venv")
-        _certify(home / "tls")
+        certify(home / "tls")
         ports = {name: {port: free_port() for port in _PORTS} for name in NAMES}
         self.all = [Site(home, name, ports) for name in NAMES]
 
@@ -246,34 +240,6 @@ def _install_patroni(venv: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, (command, done.stderr[-2000:])
     venv.chmod(0o755)
-
-
-def _certify(folder: Path) -> None:
-    """An authority of the test's own, and one certificate, for all three sites."""
-    folder.mkdir(mode=0o755)
-    now = datetime.datetime.now(datetime.UTC)
-    authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-
-    def named(subject: str, holder: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
-        issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-        return (
-            x509.CertificateBuilder(issuer, name, holder.public_key(), x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-        )
-
-    usage = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
-    names = [x509.IPAddress(ipaddress.ip_address(HOST)), x509.DNSName("localhost")]
-    ca = named("test authority", authority).add_extension(x509.BasicConstraints(True, 0), critical=True)
-    site = (
-        named("site", key)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
-    )
-    for file, built in (("ca.crt", ca), ("site.crt", site)):
-        (folder / file).write_bytes(built.sign(authority, hashes.SHA256()).public_bytes(Encoding.PEM))
-    (folder / "site.key").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def _write(path: Path, text: str) -> None:

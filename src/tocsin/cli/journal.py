@@ -57,19 +57,27 @@ def verify(*, data: Data = DEFAULT_DATA, json: Json = False, terminal: InTermina
 
 
 @app.command
-def migrate(*, data: Data = DEFAULT_DATA, terminal: InTerminal) -> None:
+def migrate(
+    *,
+    data: Data = DEFAULT_DATA,
+    journal_url: Annotated[
+        str | None,
+        Parameter(help="The address in [journal], but with the user who owns the tables, if that one does not."),
+    ] = None,
+    terminal: InTerminal,
+) -> None:
     """Bring the tables of a journal in PostgreSQL to what this version of tocsin needs.
 
-    All of it or nothing, and no event is changed. Run it as the user who owns the tables (set
-    PGUSER, or name that user in [journal] url), once after an update, before the servers start
-    anew. There is no way back by command: restore, or copy the journal.
+    All of it or nothing, and no event is changed. Run it once after an update, before the servers
+    start anew. There is no way back by command: restore, or copy the journal.
 
-    Example: tocsin journal migrate --data /srv/tocsin
+    Example: tocsin journal migrate --journal-url postgresql://tocsin_owner@db1,db2,db3/tocsin
     """
     settings = load_settings(Folders(data))
-    if settings.journal.engine != "postgresql":
+    choice = settings.journal if journal_url is None else _choice(journal_url, "--journal-url")
+    if choice.engine != "postgresql":
         raise Refused("no_migrations", "This deployment's journal is a SQLite file, which needs no migration.")
-    migrate_journal(settings.journal, durability(settings))
+    migrate_journal(choice, durability(settings))
     terminal.say("The journal's tables are what this version of tocsin needs.")
 
 
@@ -130,7 +138,7 @@ def copy(
     """
     folders = Folders(data)
     refuse_loose_modes(folders.keys)
-    choice = _choice(to)
+    choice = _choice(to, "--to")
     with terminal.progress() as told:
         tip = move(
             folders, load_settings(folders), choice, terminal.clock, lambda done, of: told("events copied", done, of)
@@ -149,8 +157,8 @@ def copy(
     terminal.say("", "and start the servers again. The old one takes nothing any more; what is there can be read.")
 
 
-def _choice(to: str) -> JournalChoice:
+def _choice(to: str, option: str) -> JournalChoice:
     try:
         return JournalChoice() if to == "sqlite" else JournalChoice(engine="postgresql", url=to)
     except ValueError as error:
-        raise Invalid(f"--to is sqlite, or an address: {error}") from None
+        raise Invalid(f"{option} is sqlite, or an address: {error}") from None
