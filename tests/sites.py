@@ -133,7 +133,8 @@ def loop_of(deployment: Deployment, publisher: Publisher, clock: Clock, told: To
     """The publisher's loop of a server that goes by `clock`, whatever the journal says of it."""
     follower = publisher.follower
     keeper = DayKeeper(deployment.journal, deployment.keys, clock, follower, makes=deployment.settings.makes_day_keys)
-    eraser = Eraser(deployment.journal, deployment.keys, clock, follower)
+    archives = () if deployment.archiver is None else (deployment.archiver.erase,)
+    eraser = Eraser(deployment.journal, deployment.keys, clock, follower, archives)
     return PublisherLoop(publisher, keeper, eraser, clock, deployment.settings.policy.step_seconds, told)
 
 
