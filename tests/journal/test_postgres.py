@@ -91,6 +91,19 @@ def test_a_commit_that_is_not_answered_in_time_is_not_stored_or_found_stored(
     assert journal.holders([claim("card")]) == [2] and verify(journal).sequence == 2
 
 
+def test_whoever_stands_still_with_the_tip_loses_it(
+    engine: PostgresEngine, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Case 52: a holder that hangs, or whose machine is gone, holds up the others for a while and stores nothing."""
+    add(journal, FOUNDED)
+    monkeypatch.setattr(postgres, "HELD_SECONDS", 1)
+    with pytest.raises(Unavailable), journal.group(NOW) as group:
+        group.append(fact(2))
+        with engine.open().group(NOW, 60) as other:
+            other.append(fact(3))
+    assert verify(journal).sequence == 2
+
+
 def test_a_group_is_few_round_trips(postgres_server: PostgresServer, journal: PostgresJournal) -> None:
     """However many events: what takes the time is the way to the standby, and it is gone once."""
     add(journal, FOUNDED)

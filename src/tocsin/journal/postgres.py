@@ -40,6 +40,9 @@ READERS: Final = 4
 """Connections of one process that read; one more writes, since only one group can be open anyway."""
 GRACE_SECONDS: Final = 0.5
 """How much longer than PostgreSQL's own time-out an answer is waited for."""
+HELD_SECONDS: Final = 300
+"""A process that holds the tip and asks nothing for so long stands still: the server ends its group. To copy and prove
+a journal while nobody can append must take less."""
 LOAD_SECONDS: Final = 600.0
 """How long a restored journal's commit is waited for: a standby must have all of it."""
 LOADED_AT_ONCE: Final = 5000
@@ -54,6 +57,7 @@ _BUSY: Final = (
 _CROWDED: Final = "too many of this process read the journal at once: try again"
 _BEGIN: Final = (
     "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = {milliseconds};"
+    " SET LOCAL idle_in_transaction_session_timeout = {held_milliseconds};"
     " SELECT sequence, digest, recorded_at, term, beats,"
     " current_setting('synchronous_commit'), current_setting('synchronous_standby_names') FROM tip FOR UPDATE;"
     " SELECT sequence, digest FROM event ORDER BY sequence DESC LIMIT 1"
@@ -168,7 +172,7 @@ class PostgresJournal:
             _copy(connection, _COPY_CLAIMS, index.rows())
             connection.warned = False
             connection.execute(_MOVE_TIP, (tip.sequence, tip.digest, tip.recorded_at, tip.beats))
-            connection.refuse_warned(connection.execute("COMMIT").statusmessage)
+            connection.refuse_warned(connection.execute("COMMIT"))
         return tip
 
     def erase(self, day: Day) -> int:
@@ -269,7 +273,7 @@ class PostgresGroup:
                 connection.execute(_ADD_CLAIMS, [list(column) for column in zip(*claims, strict=True)] or ([], []))
             connection.execute(_MOVE_TIP, (tip.sequence, tip.digest, tip.recorded_at, beats))
             answered = connection.execute("COMMIT")
-        connection.refuse_warned(answered.statusmessage)
+        connection.refuse_warned(answered)
 
     def _ask(self, ask: Callable[[JournalConnection], T]) -> T:
         """The answer to `ask`. After a failure there is none: PostgreSQL takes nothing more in this transaction."""
@@ -292,7 +296,9 @@ def _patient(connection: JournalConnection) -> None:
 
 def _locked_tip(connection: JournalConnection, seconds: float, durability: Durability) -> Tip:
     """The tip, held until the transaction ends that begins here. Raises as `Journal.group`."""
-    cursor = connection.execute(_BEGIN.format(milliseconds=max(int(seconds * 1000), 1)).encode())
+    cursor = connection.execute(
+        _BEGIN.format(milliseconds=max(int(seconds * 1000), 1), held_milliseconds=HELD_SECONDS * 1000).encode()
+    )
     while cursor.description is None and cursor.nextset():
         pass
     row = cursor.fetchone()

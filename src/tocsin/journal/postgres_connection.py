@@ -32,6 +32,8 @@ _T = TypeVar("_T")
 _DEFAULTS: Final[ConnDict] = {"connect_timeout": CONNECT_SECONDS, "application_name": "tocsin"}
 _DEMANDED: Final[ConnDict] = {"target_session_attrs": "read-write", "client_encoding": "utf8"}
 
+_LIVELY: Final = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3"
+"""So soon a server finds out that a machine is gone which may hold the tip; by default it takes two hours."""
 _WEAK_COMMITS: Final = frozenset({"off", "local", "remote_write"})
 _UNAPPLIED: Final = (
     "The journal's database has no journal, or an older one: `tocsin journal migrate` makes it what this version needs."
@@ -141,12 +143,12 @@ class JournalConnection(psycopg.Connection[TupleRow]):
         """Called for each notice of the server. Its text may be of any language; its severity is not."""
         self.warned |= notice.severity_nonlocalized == "WARNING"
 
-    def refuse_warned(self, answer: str | None) -> None:
-        """Holds `answer`, the server's to ``COMMIT``, against what it has warned of.
+    def refuse_warned(self, committed: "psycopg.Cursor[TupleRow] | None" = None) -> None:
+        """Holds the server's answer to a ``COMMIT``, where one was sent, against what it has warned of.
 
-        Raises `Unavailable`, and closes the connection, unless the group is durable on a standby as well.
+        Raises `Unavailable`, and closes the connection, unless what was done is durable on a standby as well.
         """
-        if self.warned or answer != "COMMIT":
+        if self.warned or (committed is not None and committed.statusmessage != "COMMIT"):
             self.close()
             raise Unavailable(_NOT_PASSED_ON)
 
@@ -181,6 +183,7 @@ def connect(url: str, durability: Durability) -> JournalConnection:
     connection = connect_bare(url)
     try:
         with Translated():
+            connection.execute(_LIVELY)
             check_server(connection, durability)
             _check_schema(connection)
     except BaseException:
