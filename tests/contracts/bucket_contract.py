@@ -89,6 +89,19 @@ class BucketContract:
         assert other.replace("v1/head", b"two", b"one")
         assert bucket.read("v1/head") == b"two"
 
+    def test_what_is_there_is_listed_and_can_be_removed(self, bucket: Bucket, store: Store) -> None:
+        names = {"v1/head", "v1/xx/keyset/" + "0a" * 32, "one"}
+        for name in names:
+            bucket.create(name, b"data")
+        listed = dict(store.open().listed())
+        assert set(listed) == names and all(written_at > 1_600_000_000 for written_at in listed.values())
+        bucket.remove("one")
+        bucket.remove("one")
+        assert bucket.read("one") is None and set(dict(bucket.listed())) == names - {"one"}
+        assert bucket.create("one", b"again") and bucket.read("one") == b"again"
+        with pytest.raises(Invalid):
+            bucket.remove("../one")
+
     def test_a_folder_of_objects_is_no_object(self, bucket: Bucket) -> None:
         bucket.create(NAME, b"one")
         assert bucket.read("v1/utopia") is None

@@ -1,7 +1,7 @@
-"""The proof of retention: what was reported is in plain nowhere at any time, and after its day is erased nothing of it is
-left that anything left could open.
+"""The proof of retention: what was reported is in plain nowhere at any time, and after its day is erased nothing of it
+is left that anything left could open.
 
-A deployment with an archive, a copy and a spool lives through seventeen days under a test clock; then every byte that it
+A deployment with an archive, a copy and a spool lives through sixteen days under a test clock; then every byte that it
 has is searched. The search is shown to find what a step left behind, one step at a time.
 """
 

@@ -1,6 +1,6 @@
 """From a story to versions: what tests of publication share."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -77,6 +77,8 @@ class MemoryBucket:
     def __init__(self, objects: Mapping[str, bytes] | None = None) -> None:
         self.objects = dict(objects or {})
         self.asked: list[tuple[str, str]] = []
+        self.written_at: dict[str, int] = {}
+        """When objects were written, where a test says so; long ago else."""
 
     def create(self, name: str, data: bytes) -> bool:
         self.asked.append(("create", name))
@@ -94,6 +96,14 @@ class MemoryBucket:
     def read(self, name: str) -> bytes | None:
         self.asked.append(("read", name))
         return self.objects.get(name)
+
+    def listed(self) -> Iterator[tuple[str, int]]:
+        self.asked.append(("listed", ""))
+        yield from [(name, self.written_at.get(name, 0)) for name in self.objects]
+
+    def remove(self, name: str) -> None:
+        self.asked.append(("remove", name))
+        self.objects.pop(name, None)
 
     def length(self, name: str) -> int | None:
         self.asked.append(("length", name))

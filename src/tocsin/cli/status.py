@@ -45,7 +45,6 @@ from tocsin.stores.spool import Waiting
 
 NOT_YET: Final = (
     "There is no padding: where few people report, who watches the files can tell when one of them did.",
-    "Nothing is pruned: public files stay until a person removes them.",
     "There is no publication log and no witness: phones can't tell whether all of them are shown the same head.",
 )
 """What an operator might take for granted and this version lacks."""

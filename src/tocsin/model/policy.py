@@ -31,6 +31,7 @@ _LEAST: Final = {
 
 _SPANS: Final = {
     "self_report_keys": (1, 30),
+    "old_files_days": (1, MOST_NOTICE_DAYS),
     "continuation_days": (0, MOST_USEFUL_DAYS),
     "contagious_days_before_onset": (0, MOST_USEFUL_DAYS),
     "contagious_days_before_test": (0, MOST_USEFUL_DAYS),
@@ -90,6 +91,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True):
     """Most keys in one GAEN file; more are split, never dropped."""
     freshness_seconds: int = DAY_SECONDS
     """A head older than this is stale: phones refuse it and keep what they have."""
+    old_files_days: int = 1
+    """For how many days more a public file stays that no head names any more which phones would believe."""
     dp3t_keys: bool = False
     """Whether DP-3T day keys are taken, beside GAEN keys. Phones of 0.1.0 refuse a set that holds one: off."""
     self_reports: bool = False

@@ -25,9 +25,12 @@ def is_public_name(name: str, region: str) -> bool:
     >>> is_public_name("v1/head", "xx"), is_public_name(f"v1/xx/keyset/{'0a' * 32}", "xx"), is_public_name("a", "xx")
     (True, True, False)
     """
-    return name in (HEAD_NAME, index_name(region)) or bool(
-        re.fullmatch(f"v1/{re.escape(region)}/({'|'.join(Profile)})/[0-9a-f]{{64}}", name)
-    )
+    return name in (HEAD_NAME, index_name(region)) or is_immutable_name(name, region)
+
+
+def is_immutable_name(name: str, region: str) -> bool:
+    """Whether `name` is spelled as one of a file that is named by what it holds, and never changes."""
+    return bool(re.fullmatch(f"v1/{re.escape(region)}/({'|'.join(Profile)})/[0-9a-f]{{64}}", name))
 
 
 def holds(name: str, data: bytes) -> bool:
@@ -50,6 +53,24 @@ def missing(leaf: Leaf, bucket: Bucket) -> list[str]:
 def damaged(leaf: Leaf, bucket: Bucket) -> list[str]:
     """The names of files in force that are not there, or do not hold what they must. Reads each of them whole."""
     return [name for name, _ in _files(leaf, bucket) if not _is_whole(name, bucket)]
+
+
+def named_files(leaf: Leaf, bucket: Bucket) -> set[str]:
+    """The names of all files in force; what a list names that is damaged is left out."""
+    return {name for name, _ in _files(leaf, bucket)}
+
+
+def damaged_lists(leaf: Leaf, bucket: Bucket) -> list[str]:
+    """The names of lists in force that are not there, or do not hold what they must."""
+    return [name for name in _lists(leaf) if not _is_whole(name, bucket)]
+
+
+def _lists(leaf: Leaf) -> Iterator[str]:
+    for files in leaf.profiles:
+        if files.profile is Profile.GAEN:
+            for each in (files.dump, files.delta):
+                if each is not None:
+                    yield object_name(leaf.region, files.profile, each.file.hash)
 
 
 def _is_there(found: int | None, length: int | None) -> bool:

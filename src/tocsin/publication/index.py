@@ -36,8 +36,8 @@ def index_of(ledger: Ledger, made: Sequence[MadeFile]) -> Index:
     dumps = [file for file in files if file.kind == "dump"]
     return Index(
         name=index_name(ledger.region),
-        dump=tuple(_path(ledger, file) for file in dumps if file.to_version == dumps[-1].to_version),
-        deltas=tuple(_path(ledger, file) for file in indexed_deltas(ledger, files)),
+        dump=tuple(path_of(ledger, file) for file in dumps if file.to_version == dumps[-1].to_version),
+        deltas=tuple(path_of(ledger, file) for file in indexed_deltas(ledger, files)),
     )
 
 
@@ -87,5 +87,6 @@ def put_index(index: Index, bucket: Bucket, head: bytes | None, lost: Set[str] =
     return bucket.replace(index.name, text, held) or bucket.read(index.name) == text
 
 
-def _path(ledger: Ledger, file: MadeFile) -> str:
+def path_of(ledger: Ledger, file: MadeFile) -> str:
+    """The name of a GAEN file in the bucket."""
     return object_name(ledger.region, Profile.GAEN, decode_exactly(file.digest, HASH_BYTES))

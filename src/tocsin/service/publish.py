@@ -9,6 +9,7 @@ The steps, and what a crash right after each leaves behind:
 4. fold it, archive it, build, sign, release: as in 1
 5. look through the files in force, and make again what is lost or damaged: what is still to be made, found again
 6. put the conventional index right: a lost or spoilt one, found again
+7. once a day remove what nothing names any more: some of it, found again
 
 Any number of publishers may run: one of them decides a version, and all of them make the same bytes of it.
 """
@@ -31,10 +32,12 @@ from tocsin.model.errors import Invalid, Refused, Unavailable
 from tocsin.model.events import Draft, Event, MadeFile, Published
 from tocsin.model.policy import Policy
 from tocsin.model.ports import Clock
+from tocsin.model.times import day_of
 from tocsin.publication.build import build, files_in_force, remake
 from tocsin.publication.in_force import damaged, missing
 from tocsin.publication.index import index_of, put_index
 from tocsin.publication.plan import last_at, overtakes, plan
+from tocsin.publication.prune import MOST_AT_ONCE, prune
 from tocsin.publication.release import Released, put, release, released
 from tocsin.publication.sign import SigningKeys, sign, sign_files, signing_infos
 from tocsin.rules.attribution import REQUEST_ID_BYTES, attribution
@@ -133,6 +136,8 @@ class Publisher:
         self._made: tuple[int, tuple[MadeFile, ...]] = (0, ())
         self._looked_through = 0
         """The version whose files in force were read whole."""
+        self._pruned = 0
+        """The UTC day on which old files were removed."""
         self._lost_for_good: frozenset[str] = frozenset()
         """Files in force that a reading of the whole journal did not bring back: it is not read for them again."""
 
@@ -157,6 +162,7 @@ class Publisher:
         while self._decide():  # 2 and 3
             self._mend()  # 4
         self._look_after_files()
+        self._prune()  # 7
         return self._released().version
 
     def restore(self) -> int:
@@ -174,6 +180,18 @@ class Publisher:
             self._restore_files()  # 5
         finally:  # also where a file is lost for good: the index must not name it
             self._mend_index()  # 6
+
+    def _prune(self) -> None:
+        """Removes what nothing names any more, once a day; not while a file in force is lost for good."""
+        now, out = self._clock.now(), self._released()
+        if day_of(now) == self._pruned or self._lost_for_good:
+            return
+        if out.leaf is None or out.version != self.ledger.version:  # another publisher's, which looks after it
+            return
+        index = index_of(self.ledger, self._made_now())
+        removed = prune(self.ledger, out.leaf, index, self._bucket, self._policy, now)
+        if len(removed) < MOST_AT_ONCE:
+            self._pruned = day_of(now)
 
     def _mend(self) -> None:
         """Puts out the newest version that the journal decided, if the bucket does not have it.

@@ -12,7 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from time import perf_counter, sleep
 from typing import BinaryIO, Final
@@ -78,6 +78,25 @@ class FolderBucket:
                 os.close(descriptor)
                 return None
             return os.fdopen(descriptor, "rb")
+
+    def listed(self) -> Iterator[tuple[str, int]]:
+        """Every plain file below the folder that has an object's name, and when it was written; no link is followed."""
+        with self._disk(""):
+            for place, _, files in os.walk(self.folder, onerror=_let_out):
+                below = Path(place).relative_to(self.folder)
+                for whole in (str(below / name) for name in files):
+                    with suppress(FileNotFoundError):  # removed by another process meanwhile
+                        status = os.lstat(self.folder / whole)
+                        if stat.S_ISREG(status.st_mode) and _NAME.fullmatch(whole):
+                            yield whole, int(status.st_mtime)
+
+    def remove(self, name: str) -> None:
+        """Removes the object, durable when it returns; what has its name and is none is left."""
+        path = self._path(name)
+        with self._disk(name), self._alone():
+            if self.length(name) is not None:
+                path.unlink(missing_ok=True)
+                sync_folder(path.parent)
 
     def strangers(self, is_ours: Callable[[str], bool]) -> list[str]:
         """Every name below the folder, ascending, that is no plain file whose name `is_ours`; no link is followed.

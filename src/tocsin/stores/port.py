@@ -1,5 +1,6 @@
 """What publication asks of a bucket, with the guarantees that its order of steps rests on."""
 
+from collections.abc import Iterator
 from typing import Protocol
 
 
@@ -19,6 +20,14 @@ class Bucket(Protocol):
 
     def read(self, name: str) -> bytes | None:
         """The object, or None if there is none of that name."""
+        ...
+
+    def listed(self) -> Iterator[tuple[str, int]]:
+        """The name of every object, and when it was written, in UTC seconds by the store's clock; in any order."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Removes the object, durable when this returns; nothing happens if there is none of that name."""
         ...
 
     def length(self, name: str) -> int | None:
