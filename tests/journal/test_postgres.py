@@ -1,13 +1,25 @@
 """PostgreSQL: the contract on a real server, and what only a server can suffer."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
 import pytest
 
-from tests.contracts.journal_contract import FOUNDED, IMPATIENT_SECONDS, NOW, Engine, JournalContract, add, claim, fact
+from tests.contracts.journal_contract import (
+    FOUNDED,
+    IMPATIENT_SECONDS,
+    NOW,
+    TODAY,
+    Engine,
+    JournalContract,
+    add,
+    claim,
+    fact,
+    sealed,
+)
 from tests.contracts.postgres_engine import PostgresEngine
 from tests.faults.postgres_server import PostgresServer
 from tests.faults.servers import until
@@ -74,6 +86,22 @@ def test_a_server_that_stands_still_is_given_up_and_found_again(
     finally:
         postgres_server.thaw()
     assert add(journal, fact(2))[0].sequence == 2
+
+
+def test_an_erasure_whose_wait_for_a_standby_is_cut_off_is_none(
+    engine: PostgresEngine, journal: PostgresJournal
+) -> None:
+    add(journal, FOUNDED, fact(2, content=sealed(TODAY)))
+    waiting = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+    with (
+        altered(engine.server, {"synchronous_standby_names": "nobody"}),
+        ThreadPoolExecutor(1) as threads,
+    ):
+        erasing = threads.submit(journal.erase, Day(TODAY))
+        until("it waits, and is cancelled", lambda: engine.server.ask(waiting))
+        with pytest.raises(Unavailable, match="cut off"):
+            erasing.result()
+    assert journal.erase(Day(TODAY)) == 0
 
 
 def test_a_commit_that_is_not_answered_in_time_is_not_stored_or_found_stored(

@@ -182,7 +182,9 @@ class PostgresJournal:
         for after in range(first_recorded_since(self, day_start(day)) - 1, self.tip().sequence, ERASED_AT_ONCE):
             run = day_bytes(day), after, after + ERASED_AT_ONCE
             with self._readers.asked(_patient, ERASE_SECONDS, _CROWDED) as (connection, _), Translated():
+                connection.warned = False
                 row = connection.execute(_ERASE, run).fetchone()
+                connection.refuse_warned()
             erased += 0 if row is None else row[0]
         return erased
 
