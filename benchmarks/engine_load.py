@@ -63,9 +63,8 @@ def through(journal: Journal) -> Group:
     return append
 
 
-def bare_sqlite(path: Path) -> Group:
+def bare_sqlite(connection: sqlite3.Connection) -> Group:
     """`sqlite3` by hand."""
-    connection = sqlite3.connect(path, isolation_level=None)
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON"):
         connection.execute(f"PRAGMA {pragma}")
 
@@ -85,9 +84,8 @@ def bare_sqlite(path: Path) -> Group:
     return append
 
 
-def bare_psycopg(url: str) -> Group:
+def bare_psycopg(connection: psycopg.Connection) -> Group:
     """psycopg by hand, in as few round trips as can be."""
-    connection = psycopg.connect(url, autocommit=True)
     types = "bigint", "bigint", "text", "bytea", "bytea", "bytea", "bytea", "bytea"
     unnest = ", ".join(f"%b::{name}[]" for name in types)
     add_events = f"INSERT INTO event SELECT * FROM unnest({unnest})".encode()
@@ -134,9 +132,13 @@ def load(append: Group, waiting: int, seconds: float) -> list[float]:
 
 def main(place: str) -> None:
     if place.startswith("postgresql:"):
-        drivers = {"engine": through(postgres.open(place)), "bare": bare_psycopg(place)}
+        drivers = {
+            "engine": through(postgres.open(place)),
+            "bare": bare_psycopg(psycopg.connect(place, autocommit=True)),
+        }
     else:
-        drivers = {"engine": through(sqlite.open(Path(place), Durability.WAIVED)), "bare": bare_sqlite(Path(place))}
+        bare = bare_sqlite(sqlite3.connect(place, isolation_level=None))
+        drivers = {"engine": through(sqlite.open(Path(place), Durability.WAIVED)), "bare": bare}
     for line in sys.stdin:
         driver, waiting, seconds = line.split()
         print(json.dumps(load(drivers[driver], int(waiting), float(seconds))), flush=True)

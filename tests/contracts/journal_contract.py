@@ -223,6 +223,22 @@ class JournalContract:
                 group.append(fact(3, claim("card")))
             assert taken.value.sequence == 2
 
+    def test_claims_that_were_told_ahead_are_answered_as_if_they_were_not(self, journal: Journal) -> None:
+        add(journal, FOUNDED, fact(2, claim("held")))
+        with journal.group(NOW) as group:
+            group.expect([])
+            group.expect([claim("held"), claim("free"), claim("mine"), claim("free")])
+            group.expect(iter([claim("held")]))
+            assert [group.claimed(claim(name)) for name in ("held", "free", "mine", "untold")] == [2, None, None, None]
+            assert group.append(fact(3, claim("mine"), claim("untold"))).sequence == 3
+            group.expect([claim("mine"), claim("free")])
+            assert [group.claimed(claim(name)) for name in ("mine", "untold", "free")] == [3, 3, None]
+            for name in ("held", "mine"):
+                with pytest.raises(ClaimTaken):
+                    group.append(fact(4, claim("free"), claim(name)))
+            assert group.append(fact(4, claim("free"))).sequence == 4
+        assert journal.holders([claim("held"), claim("mine"), claim("free")]) == [2, 3, 4]
+
     def test_the_lowest_class_is_answered_first(self, journal: Journal) -> None:
         """A retry (class 1) must read its receipt, not hear that its own code is spent (class 3)."""
         add(journal, FOUNDED, fact(2, claim("card", 3)), fact(3, claim("report", 1)))
