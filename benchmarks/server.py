@@ -22,9 +22,11 @@ from msgspec import Struct
 from benchmarks.memory_journal import MemoryJournal
 from benchmarks.wrk import Defect
 from tocsin.journal.port import Journal
+from tocsin.model.times import Instant
 from tocsin.service.clock import SystemClock
 from tocsin.service.deployment import Deployment
 from tocsin.service.perform import Arrival, Performer
+from tocsin.stores.spool import Spool
 from tocsin.web.server import running_server
 
 START_SECONDS: Final = 30
@@ -89,6 +91,13 @@ class MeasuredPerformer(Performer):
         began = time.perf_counter()
         judge = super().answer
         answers = judge(arrivals) if self._profile is None else self._profile.runcall(judge, arrivals)
+        self._seconds.append(time.perf_counter() - began)
+        self._sizes.append(len(arrivals))
+        return answers
+
+    def keep(self, arrivals: Sequence[Arrival], spool: Spool, now: Instant) -> list[bytes]:
+        began = time.perf_counter()
+        answers = super().keep(arrivals, spool, now)
         self._seconds.append(time.perf_counter() - began)
         self._sizes.append(len(arrivals))
         return answers

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from benchmarks.privacy.load import Load, Plan, Watched
 from benchmarks.privacy.server import Did, Seams, Server, serving
-from benchmarks.privacy.stock import Kind
+from benchmarks.privacy.stock import Kind, while_away
 from benchmarks.privacy.told import Comparison, Power, compare, null_spread, power
 
 SEED: Final = 20_201
@@ -45,6 +45,7 @@ CONDITIONS: Final = (
     Condition(
         "slow", "each sync takes 30 ms more in the mean, at random", Plan(1400.0, OPEN), Seams(sync_seconds=0.03)
     ),
+    Condition("away", "the journal is out of reach: all goes into the spool", Plan(1400.0, OPEN), Seams(is_away=True)),
     Condition("no grid", "the group alone; not how it is run", Plan(700.0, OPEN), Seams(grid_seconds=0), 0.2, False),
     Condition(
         "leak",
@@ -84,6 +85,8 @@ def observe(condition: Condition, site: Path, kinds: Sequence[Kind], calls: int,
     Raises `Defect` if a call was not answered, or not as its kind says.
     """
     calls = max(LEAST_CALLS, round(calls * condition.share))
+    if condition.seams.is_away:
+        kinds = [while_away(kind) for kind in kinds]
     copy = site.with_name("run")
     shutil.copytree(site, copy)
     try:

@@ -30,13 +30,17 @@ from tocsin.model.errors import Invalid
 from tocsin.model.times import Instant
 from tocsin.service import collect
 from tocsin.service.clock import SystemClock
-from tocsin.service.collect import MAX_WAITING, Collector
+from tocsin.service.collect import MAX_WAITING, Answering, Collector
 from tocsin.service.deployment import Deployment
+from tocsin.service.keep import Keeper
 from tocsin.service.perform import Arrival
+from tocsin.service.reach import Reach
+from tocsin.stores.spool import Spool
 from tocsin.web.apps.grid import GRID_SECONDS
 from tocsin.web.server import running_server
 
 STOP_SECONDS: Final = 60
+MOST_RECORDS: Final = 10**7
 
 
 class Seams(Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,13 +48,15 @@ class Seams(Struct, frozen=True, forbid_unknown_fields=True):
 
     `sync_seconds`: each sync takes longer, by an exponential time of this mean, as on a disk that is slow and erratic.
     `max_waiting`: calls that may wait before others are told that there is no room. `is_hasty`: decoys and what is
-    malformed are answered at once and wait for no group: the leak that the tests must see.
+    malformed are answered at once and wait for no group: the leak that the tests must see. `is_away`: the journal is
+    out of reach all the while, and the spool has room for all of the run.
     """
 
     grid_seconds: float = GRID_SECONDS
     sync_seconds: float = 0.0
     max_waiting: int = MAX_WAITING
     is_hasty: bool = False
+    is_away: bool = False
 
 
 class Did(Struct, frozen=True):
@@ -132,7 +138,13 @@ def main(top: str, seams_json: str) -> None:
     performer = MeasuredPerformer(journal, deployment, None)
     collect.__dict__["MAX_WAITING"] = seams.max_waiting  # a constant of the product, and no argument
     performer.catch_up()
-    collector = (HastyCollector if seams.is_hasty else Collector)(performer)
+    answering: Answering = performer
+    if seams.is_away:
+        reach = Reach(deployment.journal, deployment.held_clock)
+        reach.lost()  # and nobody looks whether it is back
+        spool = Spool(deployment.folders.spool, MOST_RECORDS)
+        answering = Keeper(performer, spool, reach, deployment.held_clock)
+    collector = (HastyCollector if seams.is_hasty else Collector)(answering)
     with running_server(deployment, "127.0.0.1", 0, grid_seconds=seams.grid_seconds, collector=collector) as url:
         print(url, flush=True)
         sys.stdin.read()

@@ -205,6 +205,20 @@ def make_stock(top: Path, calls: int, now: Instant) -> list[Kind]:
         site.close()
 
 
+_AWAY: Final = {
+    "mismatch, continue ID": Verdict.PROVISIONAL,
+    "continue again": Verdict.UNKNOWN,
+    "continue": Verdict.UNKNOWN,
+}
+"""What is answered otherwise by a server that can't reach its journal, beside what is stored."""
+
+
+def while_away(kind: Kind) -> Kind:
+    """`kind`, as it is answered while the journal is away; what is stored is what is kept."""
+    verdict = _AWAY.get(kind.name, Verdict.PROVISIONAL if kind.is_stored else kind.verdict)
+    return Kind(kind.name, verdict, verdict is Verdict.PROVISIONAL, kind.bodies, kind.sources)
+
+
 def _stored(site: Site, calls: int) -> Iterator[Kind]:
     for count in (1, 14, 30):
         bodies = [Reporter.new().report(card, site.keys(count)) for card in site.cards(calls)]

@@ -42,6 +42,14 @@ def test_every_kind_is_answered_as_it_says_and_in_one_form(observed: Result, sto
     assert [one.calls for one in observed.kinds[:-1]] == [LEAST_CALLS] * len(kinds)
 
 
+def test_an_outage_shows_in_no_form(stock: tuple[Path, list[Kind]]) -> None:
+    """Cases 32 and 33: while the journal is away all kinds look as they do on other days."""
+    site, kinds = stock
+    trial = Condition("trial", "a few", PLAN, Seams(is_away=True))
+    sizes, head = observe(trial, site, kinds, LEAST_CALLS, "a machine").forms
+    assert sizes.startswith("200: ") and sizes.endswith(f"{len(kinds)} kinds") and head.endswith(f"{len(kinds)} kinds")
+
+
 def test_the_tables_have_a_row_a_kind(observed: Result, stock: tuple[Path, list[Kind]]) -> None:
     tables = markdown([observed])
     assert all(f"| {kind.name} |" in tables for kind in stock[1][1:])
