@@ -130,6 +130,8 @@ class Load:
             self.waiting.put(body)
         self.taken: list[tuple[bytes, bytes]] = []
         """The calls that were acknowledged, each with its answer."""
+        self.kept: set[bytes] = set()
+        """Calls that were ever answered *provisional*; they are repeated until they are taken."""
         self.other: list[Verdict] = []
         self.cut_off: list[bytes] = []
         """Calls that got no answer: nobody knows whether they are stored."""
@@ -171,6 +173,9 @@ class Load:
                 answer = decode_answer(read)
                 if answer.verdict is Verdict.TAKEN:
                     self.taken.append((body, read))
+                elif answer.verdict is Verdict.PROVISIONAL:
+                    self.kept.add(body)
+                    self.waiting.put(body)
                 else:
                     self.other.append(answer.verdict)
         except (queue.Empty, OSError, http.client.HTTPException):

@@ -39,6 +39,11 @@ class Stub(Performer):
         self.forgot = threading.Event()
         self.error: Exception | None = None
         self.following_error: Exception | None = None
+        self.is_full = False
+
+    @property
+    def has_room(self) -> bool:
+        return not self.is_full
 
     def forget_sources(self) -> None:
         self.forgot.set()
@@ -233,6 +238,9 @@ def test_room(stub: Stub) -> None:
         calls += [asyncio.ensure_future(collector.answer(arrival(n), loop)) for n in range(MAX_WAITING - 1)]
         await asyncio.sleep(0)
         assert collector.has_room
+        stub.is_full = True  # its spool, say
+        assert not collector.has_room
+        stub.is_full = False
         calls.append(asyncio.ensure_future(collector.answer(arrival(0), loop)))
         await asyncio.sleep(0)
         assert not collector.has_room
@@ -272,3 +280,23 @@ def test_a_poisonous_call_does_not_shut_out_its_neighbours(tmp_path: Path, monke
     assert [decode_answer(answer).verdict for answer in said if isinstance(answer, bytes)] == [Verdict.TAKEN] * 4
     assert site.performer.ledger.reports.count == 4
     site.deployment.close()
+
+
+@pytest.mark.parametrize("error", [Invalid("this call can't be stored"), ZeroDivisionError()])
+def test_what_one_call_raises_is_told_to_that_one_alone(stub: Stub, error: Exception) -> None:
+    """Whatever it is, unless the journal is away or broken: that concerns all of a group."""
+    answer = stub.answer
+
+    def fragile(arrivals: Sequence[Arrival]) -> list[bytes]:
+        said = answer(arrivals)
+        if b"2" in said:
+            raise error
+        return said
+
+    stub.answer = fragile  # type: ignore[method-assign]
+    collector = Collector(stub)
+    collector.start()
+    said = asyncio.run(behind(collector, stub, 5))
+    collector.stop()
+    assert isinstance(said.pop(2), Unavailable)
+    assert said == [b"0", b"1", b"3", b"4"]

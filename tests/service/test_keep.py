@@ -458,3 +458,39 @@ def test_all_acts_wait_for_one_sync(server: Server, kind: str) -> None:
     before = beats()
     server.say(body)
     assert beats() == before + 1
+
+
+def test_two_processes_share_one_spool(server: Server) -> None:
+    """What one keeps the other knows, and delivers; both at once lead to one event each."""
+    other = Server(server.site, server.spool._path)
+    for one in (server, other):
+        one.cut_off()
+    assert server.say(server.call("ada", 0)) == [PROVISIONAL]
+    assert other.say(other.call("ada", 0), other.call("bob", 0), other.call("carl", 1)) == [
+        PROVISIONAL,
+        Verdict.CODE_SPENT,
+        PROVISIONAL,
+    ]
+    records = server.spool.first(10)
+    server.back()
+    other.journal.is_away = False
+    other.performer.deliver(records)  # which it had read before
+    other.spool.remove([record.number for record in records])
+    other.reach.look()
+    assert other.say(other.call("ada", 0), other.call("carl", 1)) == [TAKEN, TAKEN]
+    assert server.recorded() == ["reported", "reported"]
+    assert (server.spool.records(), other.spool.records()) == (0, 0)
+    other.spool.close()
+
+
+def test_while_older_calls_wait_newer_ones_go_behind_them(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a code would go to whoever came second, and a withdrawal would miss its report."""
+    monkeypatch.setattr("tocsin.service.keep.DELIVERED_AT_ONCE", 1)
+    server.cut_off()
+    server.say(server.call("ada", 0), server.call("bob", 1), server.call("carl", 2))
+    server.journal.is_away = False
+    server.reach.look()
+    assert server.say(withdraw_call(drawn("carl w")), server.call("thief", 2)) == [PROVISIONAL, Verdict.CODE_SPENT]
+    for _ in range(4):
+        server.back()
+    assert server.recorded() == ["reported", "reported", "reported", "withdrawn"]
