@@ -12,6 +12,8 @@
 --
 -- Servers that do all of it are given append and erase. Nobody is given UPDATE or DELETE of events.
 
+BEGIN;  -- at no moment has a running server fewer rights
+
 DO $$
 DECLARE
     role text;
@@ -30,3 +32,5 @@ END $$;
 GRANT INSERT ON event, claim TO tocsin_append;
 GRANT UPDATE (sequence, digest, recorded_at, beats) ON tip TO tocsin_append;
 GRANT EXECUTE ON FUNCTION erase_content(bytea, bigint, bigint) TO tocsin_erase;
+
+COMMIT;
