@@ -1,8 +1,9 @@
 """The proof of retention: what was reported is in plain nowhere at any time, and after its day is erased nothing of it
 is left that anything left could open.
 
-A deployment with an archive, a copy and a spool lives through sixteen days under a test clock; then every byte that it
-has is searched. The search is shown to find what a step left behind, one step at a time.
+A deployment with an archive, a copy, a spool and a checkpoint lives through sixteen days under a test clock; then every
+byte that it has is searched, and with its journal in PostgreSQL every byte of three servers. The search is shown to find
+what a step left behind, one step at a time.
 """
 
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 from msgspec import Struct
+from msgspec.structs import replace
 
-from tests.faults.needles import Found, Needles, Planted
-from tests.sites import FixedClock, Site, drawn, loop_of, report
+from tests.faults.cluster import Cluster, running_cluster
+from tests.faults.needles import Found, Needles, Planted, spellings
+from tests.sites import IN_A_FILE, FixedClock, Site, drawn, loop_of, report
 from tocsin.journal import sqlite, sqlite_backup
 from tocsin.journal.archive import Archive
 from tocsin.journal.content import Opener, encode_content
@@ -21,11 +24,13 @@ from tocsin.journal.port import Durability, Journal
 from tocsin.journal.sqlite import SqliteJournal
 from tocsin.journal.verify import verify
 from tocsin.model.calls import Verdict
+from tocsin.model.keys import KeyKind
 from tocsin.model.times import DAY_SECONDS, KEPT_DAYS, Day, day_of, floor_quarter
 from tocsin.service.archiver import open_archive
 from tocsin.service.day_keys import exported
 from tocsin.service.deployment import Deployment
 from tocsin.service.follow import Follower
+from tocsin.service.journal_choice import JournalChoice
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.perform import Arrival
 
@@ -44,9 +49,9 @@ class Marked(Struct, frozen=True):
 class Home:
     """A deployment whose days go by."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, journal: JournalChoice = IN_A_FILE) -> None:
         self.clock = FixedClock()
-        self.site = Site(top, self.clock)
+        self.site = Site(top, self.clock, journal=journal)
         self.deployment: Deployment = self.site.with_archive(str(top / "archive"))
         self.site.name_day_keys()
         self.top = top
@@ -60,7 +65,11 @@ class Home:
         spooled = report("spooled", self.site.cards[REPORTS], 3, self.clock.at)
         arrival = Arrival(spooled.body, floor_quarter(self.clock.at))
         self.site.performer.keep([arrival], self.deployment.spool(), self.clock.now())
-        sqlite_backup.back_up(self.deployment.folders.journal, self.top / "backup" / "journal.sqlite")
+        if self.deployment.settings.journal == IN_A_FILE:
+            sqlite_backup.back_up(self.deployment.folders.journal, self.top / "backup" / "journal.sqlite")
+        follower = Follower(self.deployment.keys)
+        follower.catch_up(self.deployment.journal.read)
+        self.deployment.checkpoints.write(follower.ledger, follower.last)
         assert self.deployment.archiver is not None
         self.deployment.archiver.catch_up()
         return self._marked(day)
@@ -113,6 +122,48 @@ def opened(journal: Journal, keys: KeyFolder) -> int:
     return sum(opener.event(stored).content is not None for stored in journal.read(0))
 
 
+@pytest.fixture(scope="module")
+def three() -> Iterator[Cluster]:
+    with running_cluster() as cluster:
+        yield cluster
+
+
+def nodes_with(three: Cluster, *planted: Planted) -> dict[str, set[str]]:
+    """On which servers values of each kind lie, in any file of theirs: tables, write-ahead log, whatever there is."""
+    found: dict[str, set[str]] = {}
+    for name, node in three.nodes.items():
+        for path in node.data.rglob("*"):
+            if path.is_file():
+                data = path.read_bytes()
+                for each in planted:
+                    if any(text in data for _, text in spellings(each.value)):
+                        found.setdefault(each.kind, set()).add(name)
+    return found
+
+
+def test_on_the_disks_of_three_servers_nothing_is_left_that_can_be_opened(tmp_path: Path, three: Cluster) -> None:
+    """Of a primary and two standbys every byte is searched. Dead rows and the log keep sealed content for a time."""
+    three.new_database("tocsin")
+    home = Home(tmp_path / "home", JournalChoice(engine="postgresql", url=three.url("tocsin")))
+    marked = home.mark()
+    three.settle()
+    everywhere = set(three.nodes)
+    assert nodes_with(three, *marked.plain, *marked.sealed, marked.key) == {"sealed": everywhere}, "the search can find"
+    home.live(KEPT_DAYS)
+    three.settle()
+    for node in three.nodes.values():
+        with node.connect() as connection:
+            connection.execute("CHECKPOINT")
+    assert home.trouble == [] and home.found(*marked.plain, *marked.sealed, marked.key) == {}
+    assert nodes_with(three, *marked.plain, marked.key) == {}
+    journal, keys = home.deployment.journal, home.deployment.keys
+    assert not any(event.content for event in journal.read(0)) and verify(journal) == journal.tip()
+    opener, ids = Opener(keys), [event for event in journal.read(0) if event.kind == "reported"]
+    for event, sealed in zip(ids, marked.sealed, strict=True):  # as whoever has a disk would put it back
+        assert opener.event(replace(event, content=marked.day.to_bytes(4, "big") + sealed.value)).content is None
+    home.deployment.close()
+
+
 def copy_of(home: Home) -> SqliteJournal:
     return sqlite.open(home.top / "backup" / "journal.sqlite", Durability.WAIVED)
 
@@ -130,6 +181,8 @@ def test_marked_keys_expire_and_are_nowhere(home: Home) -> None:
     copy = copy_of(home)
     assert any(event.content for event in copy.read(0)) and opened(copy, keys) == 0, "what is left can't be opened"
     copy.close()
+    saved = home.deployment.checkpoints.newest(journal.read)
+    assert saved is not None and saved[0].reports.count == REPORTS and saved[0].keys[KeyKind.GAEN].count == 0
     assert verify(journal) == journal.tip()
     archived = [event for page in open_archive(home.deployment.settings.archive).read() for event in page]
     assert archived == journal.read(0)[: len(archived)] and len(archived) > REPORTS
@@ -168,4 +221,6 @@ def test_the_search_finds_what_a_step_leaves(
     if spoilt == "key":
         copy = copy_of(home)
         assert opened(copy, home.deployment.keys) == REPORTS, "a key that is kept opens the copy"
+        saved = home.deployment.checkpoints.newest(home.deployment.journal.read)
+        assert saved is not None and saved[0].keys[KeyKind.GAEN].count == 3 * REPORTS, "and the checkpoint"
         copy.close()
