@@ -223,6 +223,8 @@ class Publisher:
         """
         newest, region, wanted = self.ledger.version, self.ledger.region, files_in_force(self.ledger)
         versions = {file.to_version for file in wanted if file.to_version > behind}
+        if not versions:
+            return
         self._follower.begin_anew()
         for event in self._follower.follow(self._journal.read, lambda event: _version(event) in {newest, *versions}):
             if _version(event) == newest:

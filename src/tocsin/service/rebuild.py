@@ -109,7 +109,7 @@ def rebuild(
             head, archive = _head(folders, placed), open_archive(placed.settings)
             term = max(archive.tip().term, head.leaf.term if head.leaf else 0) + 1
             last = archive.tip().sequence
-            loading = Loading(archive, placed.keys, clock.now(), head, lambda sequence: told("journal", sequence, last))
+            loading = Loading(archive, placed.keys, clock.now(), head, lambda done: told("events loaded", done, last))
             with closing(_empty_journal(folders, placed.settings, term)) as journal:
                 loading.load(journal, lambda: archive.raise_term(term))
         watch.loaded(loading.read_seconds)
