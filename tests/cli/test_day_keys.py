@@ -45,6 +45,17 @@ def test_keys_that_were_exported_are_taken(
     assert "there" in run("keys", "days", "list").out and str(day_of(clock.at)) in run("keys", "days", "list").out
 
 
+def test_publishing_once_erases_what_is_due(run: Run, site: Site, clock: FixedClock) -> None:
+    """A machine without `tocsin serve` forgets as well."""
+    day, keys = day_of(clock.at), site.deployment.keys
+    site.report("ada", 0)
+    clock.wait(16 * 86_400)
+    done = run("publish", "--today", "2026-03-04")
+    assert done.code == 0 and "What was reported on 2026-02-16 is erased." in done.words, done.err
+    assert not (keys.folder / "days" / str(day)).exists()
+    assert run("publish", "--json").json["erased"] is None
+
+
 def test_they_are_not_shown_on_a_terminal(run: Run, named: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     refused = run("keys", "days", "export")

@@ -2,8 +2,8 @@
 is left that anything left could open.
 
 A deployment with an archive, a copy, a spool and a checkpoint lives through sixteen days under a test clock; then every
-byte that it has is searched, and with its journal in PostgreSQL every byte of three servers. The search is shown to find
-what a step left behind, one step at a time.
+byte that it has is searched, and with its journal in PostgreSQL every byte of three servers. The search is shown to
+find what a step left behind, one step at a time.
 """
 
 from collections.abc import Iterator

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from tocsin.cli.acting import DEFAULT_DATA, Data, Json, Today, opened
 from tocsin.cli.corrections import target_words
 from tocsin.cli.terminal import InTerminal, counted, size
-from tocsin.model.times import utc
+from tocsin.model.times import day_start, utc
 from tocsin.rules.quarantine import Surge
 from tocsin.service.publish import Out, surge_words
 
 
 def publish(*, data: Data = DEFAULT_DATA, today: Today = None, json: Json = False, terminal: InTerminal) -> None:
     """Publish once: finish what was left unfinished, then make the version that is due, if one is.
+
+    The oldest day that is to be erased is erased after it.
 
     Needed only where tocsin serve does not run; beside it, it does no harm. A version can't be
     taken back, but everything in it can: tocsin revoke, tocsin rollback.
@@ -24,10 +26,15 @@ def publish(*, data: Data = DEFAULT_DATA, today: Today = None, json: Json = Fals
     with opened(data, terminal.clock, today) as deployment:
         publisher = deployment.publisher(out.append, told_restored=restored.extend, told_surge=kept_back.append)
         newest = publisher.publish()
+        erased = deployment.eraser(publisher.follower).erase(newest)
         due = publisher.ledger.versions[-1].due if newest else None
     if json:
-        terminal.json({"version": newest, "due": due, "out": out, "restored": restored, "kept_back": kept_back})
+        terminal.json(
+            {"version": newest, "due": due, "out": out, "restored": restored, "kept_back": kept_back, "erased": erased}
+        )
         return
+    if erased is not None:
+        terminal.say(f"What was reported on {utc(day_start(erased))[:10]} is erased.")
     if restored:
         terminal.warn(restored_line(restored))
     for surge in kept_back:
