@@ -494,3 +494,26 @@ def test_while_older_calls_wait_newer_ones_go_behind_them(server: Server, monkey
     for _ in range(4):
         server.back()
     assert server.recorded() == ["reported", "reported", "reported", "withdrawn"]
+
+
+def test_a_spool_that_cannot_be_written_keeps_nothing_from_the_journal(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was delivered stays in it until its disk is well; the journal has it once, and takes what comes."""
+    server.cut_off()
+    server.say(server.call("ada", 0), server.call("bob", 1))
+    server.journal.is_away = False
+    server.reach.look()
+    groups = server.journal.groups
+
+    def read_only(spool: Spool, numbers: list[int]) -> None:
+        raise Unavailable("read-only")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Spool, "remove", read_only)
+        assert server.say(server.call("carl", 2)) == server.say(server.call("ada", 0)) == [TAKEN]
+        assert server.journal.groups == groups + 3, "nothing is delivered a second time"
+        assert server.spool.records() == 2
+    server.keeper.catch_up()
+    assert server.spool.records() == 0
+    assert server.recorded() == ["reported"] * 3

@@ -42,6 +42,8 @@ class Keeper:
         self._clock = clock
         self._trouble = Trouble(told, TROUBLE_SECONDS)
         self._records = 0
+        self._stored: list[int] = []
+        """Records that are in the journal, and still to be removed."""
         self.telemetry.watch(metric.SPOOL_SHARE, self._share)
         with suppress(Unavailable):  # whoever needs the spool hears of it
             spool.forgive()
@@ -103,6 +105,7 @@ class Keeper:
     def _deliver(self) -> bool:
         """Delivers the records that came first. Returns whether calls must go behind those that wait still."""
         try:
+            self._remove_stored()
             records = self._spool.first(DELIVERED_AT_ONCE)
         except Unavailable:  # keeps nothing from the journal: whoever needs the spool hears of it
             return False
@@ -110,13 +113,21 @@ class Keeper:
             self._trouble.is_now(None)
             return False
         try:
-            self._spool.remove(self._store(records))
-            return bool(self._spool.first(1))
+            self._stored = self._store(records)
         except (Unavailable, Broken) as error:
             self._reach.lost()
             self._trouble.is_now(str(error))
             return True
-        finally:
+        with suppress(Unavailable):  # they are removed the next time
+            self._remove_stored()
+            return bool(self._spool.first(1))
+        return False
+
+    def _remove_stored(self) -> None:
+        """Removes what the journal has by now. Raises `Unavailable` while the spool's disk says no."""
+        if self._stored:
+            self._spool.remove(self._stored)
+            self._stored = []
             self._look_for_room()
 
     def _store(self, records: Sequence[Record]) -> list[int]:

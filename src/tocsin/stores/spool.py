@@ -20,7 +20,7 @@ from tocsin.model.times import Instant
 from tocsin.stores.durable import sync_folder
 
 MOST_RECORDS: Final = 20_000
-"""Some 90 MB of disk; nearly two of the worst days of a large country, where an outage lasts half a minute."""
+"""Some 100 MB of disk; nearly two of the worst days of a large country, where an outage lasts half a minute."""
 MOST_ATTEMPTS: Final = 3
 """A record whose delivery failed so often by a fault of its own is set aside, so that those behind it come through."""
 APPLICATION_ID: Final = 0x746F7370  # "tosp"
