@@ -11,12 +11,15 @@ from tests.faults.postgres_server import PostgresServer, postgres_home
 from tests.faults.servers import Load, Server, until
 from tests.sites import FixedClock, Site, report
 from tocsin.cli import main
+from tocsin.journal.archive import make_archive
 from tocsin.journal.encoding import StoredEvent
 from tocsin.journal.verify import verify
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Unavailable
+from tocsin.model.times import QUARTER_SECONDS
 from tocsin.service.clock import SystemClock
 from tocsin.service.deployment import Deployment
+from tocsin.stores.place_folder import FolderPlace
 
 PAGE = "grow-to-postgresql.md"
 HOSTS = "db1.example.org,db2.example.org,db3.example.org"
@@ -147,3 +150,33 @@ def test_a_server_that_nobody_stopped(
     shutil.copy(moved, top / "tocsin.toml")
     with pytest.raises(Unavailable, match="goes on there"):
         Deployment(top, SystemClock())
+
+
+def test_a_deployment_is_rebuilt_into_an_empty_database(
+    tmp_path: Path, postgres: PostgresServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where the journal goes is what the settings say: here it was SQLite, and is PostgreSQL from now on."""
+    clock = FixedClock()
+    site = Site(tmp_path / "old", clock)
+    for serial in range(3):
+        site.report(f"phone {serial}", serial)
+    clock.wait(QUARTER_SECONDS)
+    site.deployment.publisher().publish()
+    make_archive(FolderPlace(tmp_path / "archive")).append(site.deployment.journal.read(0), 1)
+    before = all_events(site.deployment)
+    settings = tmp_path / "tocsin.toml"
+    url = new_database(postgres, "rebuilt")
+    text = (site.top / "tocsin.toml").read_text()
+    settings.write_text(f'{text}\n[journal]\nengine = "postgresql"\nurl = "{url}"\n')
+    words = ["rebuild", "--archive", str(tmp_path / "archive"), "--keys", str(site.top / "keys")]
+    assert main([*words, "--settings", str(settings), "--data", str(tmp_path / "new")], clock) == 0
+    new = Deployment(tmp_path / "new", clock)
+    claims = [claim for event in before for claim in event.claims]
+    assert all_events(new) == before and verify(new.journal).term == 2
+    assert new.journal.holders(claims) == site.deployment.journal.holders(claims)
+    assert new.bucket.read("v1/head") == site.deployment.bucket.read("v1/head")
+    new.close()
+    capsys.readouterr()
+    assert main([*words, "--settings", str(settings), "--data", str(tmp_path / "again")], clock) == 1
+    assert "never overwritten" in capsys.readouterr().err and not (tmp_path / "again").exists()
+    site.deployment.close()
