@@ -14,6 +14,6 @@ The room promises:
 
 Read in this order: `encoding` (an event's bytes), `content` (what is sealed), `port` (what an engine promises),
 `verify`, then the engine of one machine: `sqlite`, with `sqlite_connection`, `turn` and `disk`; then that of several:
-`postgres`, with `postgres_pool`, `postgres_connection`, `postgres_schema` and `migrations`. The byte page is
-``docs/formats/events.md``.
+`postgres`, with `postgres_pool`, `postgres_connection`, `postgres_schema` and `migrations`; `copy` moves a journal from
+one to the other. The byte page is ``docs/formats/events.md``.
 """

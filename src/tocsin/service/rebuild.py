@@ -114,14 +114,13 @@ def rebuild(
                 loading.load(journal, lambda: archive.raise_term(term))
         watch.loaded(loading.read_seconds)
         deployment = Deployment(top, clock, today)
+
+        def publisher(follower: Follower) -> Publisher:
+            deployment.checkpoints.keep_up(follower)  # so that the first start need not fold it once more
+            return deployment.publisher(follower=follower)
+
         with closing(deployment):
-            return put_out(
-                deployment.journal,
-                deployment.keys,
-                lambda follower: deployment.publisher(follower=follower),
-                watch,
-                told,
-            )
+            return put_out(deployment.journal, deployment.keys, publisher, watch, told)
 
 
 def put_out(
