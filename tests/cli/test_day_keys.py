@@ -45,6 +45,13 @@ def test_keys_that_were_exported_are_taken(
     assert "there" in run("keys", "days", "list").out and str(day_of(clock.at)) in run("keys", "days", "list").out
 
 
+def test_status_takes_another_key_for_none(run: Run, named: Site, clock: FixedClock) -> None:
+    (days(named) / str(day_of(clock.at) + 2)).write_bytes(bytes(32))
+    assert run("status", "--json").json["day_keys"] == {"today": True, "days_ahead": 1, "lost": []}
+    states = [each["state"] for each in run("keys", "days", "list", "--json").json]
+    assert states == ["there", "there", "other"] + ["there"] * 5
+
+
 def test_publishing_once_erases_what_is_due(run: Run, site: Site, clock: FixedClock) -> None:
     """A machine without `tocsin serve` forgets as well."""
     day, keys = day_of(clock.at), site.deployment.keys

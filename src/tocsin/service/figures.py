@@ -20,6 +20,7 @@ from tocsin.model.code_reading import CodeKind
 from tocsin.model.events import Target
 from tocsin.model.times import DAY_SECONDS, Day, Instant, day_of
 from tocsin.publication.release import Released
+from tocsin.service.day_keys import KeyState, key_state
 from tocsin.service.deployment import Deployment
 from tocsin.service.follow import lost_days
 from tocsin.service.key_folder import KeyFolder
@@ -184,16 +185,20 @@ def versions_of(out: Released, ledger: Ledger, step: int, now: Instant) -> Versi
 
 
 def day_keys_of(keys: KeyFolder, ledger: Ledger, now: Instant) -> DayKeys:
-    """The day keys that are there, and those that are lost."""
+    """The day keys that are there, and those that are lost. Another one than the journal names is none."""
     today = day_of(now)
     ahead = 0
-    while keys.has_day_key(Day(today + ahead + 1)):
+    while _has_right_key(keys, ledger, Day(today + ahead + 1)):
         ahead += 1
-    there = keys.has_day_key(today)
+    there = _has_right_key(keys, ledger, today)
     lost = set(lost_days(ledger, now))
     if ahead and not there:  # keys are made in order
         lost.add(today)
     return DayKeys(there, ahead, tuple(sorted(lost)))
+
+
+def _has_right_key(keys: KeyFolder, ledger: Ledger, day: Day) -> bool:
+    return keys.has_day_key(day) and key_state(ledger, keys, day) is KeyState.THERE
 
 
 def issuing_secrets_of(keys: KeyFolder, ledger: Ledger) -> tuple[IssuingSecret, ...]:
