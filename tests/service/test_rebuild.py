@@ -320,6 +320,30 @@ def test_files_of_which_keys_are_erased_are_told(tmp_path: Path, clock: FixedClo
     site.deployment.close()
 
 
+def test_a_version_that_is_erased_is_told_and_the_next_one_takes_its_place(site: Site, tmp_path: Path) -> None:
+    """Everything stood still for twenty days."""
+    site.clock.wait(20 * 86_400)
+    for path in (site.top / "keys" / "days").iterdir():
+        if int(path.name) < day_of(site.clock.at) - 16:
+            path.unlink()
+    today = day_of(site.clock.at)
+    told = rebuild(
+        tmp_path / "new",
+        lambda settings: opened(tmp_path),
+        site.top / "keys",
+        site.top / "tocsin.toml",
+        site.clock,
+        today,
+    )
+    assert told.unfinished is not None and "takes its place" in told.unfinished
+    new = Deployment(tmp_path / "new", site.clock, today)
+    with pytest.raises(Unavailable, match="can't be made again"):  # the deltas of then, by name
+        new.publisher().publish()
+    assert released(new.bucket, head_verifier(new.settings, new.keys)).version == told.version + 1
+    assert {name.split("/")[2] for name in lacking(new)} == {"gaen"}
+    new.close()
+
+
 def test_a_journal_into_which_nothing_came_is_not_served(site: Site, tmp_path: Path) -> None:
     """What a rebuild leaves that is killed: nothing may be recorded in it."""
     top = shutil.copytree(site.top, tmp_path / "half")

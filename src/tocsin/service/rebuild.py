@@ -137,15 +137,19 @@ def put_out(
         told("events folded", follower.ledger.sequence, tip.sequence)
     told("events folded", tip.sequence, tip.sequence)
     watch.part("ledger folded")
-    version = follower.ledger.version
-    unfinished = None
+    decided, out, unfinished = follower.ledger.version, 0, None
     try:
-        if version:
-            publisher(follower).restore()
+        if decided:
+            out = publisher(follower).restore()
+            if out < decided:
+                unfinished = (
+                    f"version {decided} can't be made again, since some of its keys are erased by now: the next version"
+                    " takes its place"
+                )
     except (Unavailable, Invalid, Refused) as error:
         unfinished = str(error)
     watch.part("public files made")
-    return Rebuilt(tip, version, tuple(watch.parts), unfinished)
+    return Rebuilt(tip, decided, tuple(watch.parts), unfinished)
 
 
 class _Placed(Struct, frozen=True):
