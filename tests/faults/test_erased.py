@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from tests.faults.cluster import Cluster, running_cluster
 from tests.faults.needles import Found, Needles, Planted, spellings
+from tests.faults.object_store import ObjectStore
 from tests.sites import IN_A_FILE, FixedClock, Site, drawn, loop_of, report
 from tocsin.journal import sqlite, sqlite_backup
 from tocsin.journal.archive import Archive
@@ -33,6 +34,7 @@ from tocsin.service.follow import Follower
 from tocsin.service.journal_choice import JournalChoice
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.perform import Arrival
+from tocsin.stores.place import place_at
 
 REPORTS = 3
 
@@ -49,10 +51,10 @@ class Marked(Struct, frozen=True):
 class Home:
     """A deployment whose days go by."""
 
-    def __init__(self, top: Path, journal: JournalChoice = IN_A_FILE) -> None:
+    def __init__(self, top: Path, journal: JournalChoice = IN_A_FILE, archive: str = "") -> None:
         self.clock = FixedClock()
         self.site = Site(top, self.clock, journal=journal)
-        self.deployment: Deployment = self.site.with_archive(str(top / "archive"))
+        self.deployment: Deployment = self.site.with_archive(archive or str(top / "archive"))
         self.site.name_day_keys()
         self.top = top
         self.trouble: list[str | None] = []
@@ -162,6 +164,26 @@ def test_on_the_disks_of_three_servers_nothing_is_left_that_can_be_opened(tmp_pa
     for event, sealed in zip(ids, marked.sealed, strict=True):  # as whoever has a disk would put it back
         assert opener.event(replace(event, content=marked.day.to_bytes(4, "big") + sealed.value)).content is None
     home.deployment.close()
+
+
+def test_no_object_of_an_archive_in_a_bucket_has_it(tmp_path: Path, object_store: ObjectStore) -> None:
+    """Sealed content is rewritten there too; what the store itself keeps of removed objects is sealed."""
+    with object_store.opened():
+        url = object_store.new_url()
+        home = Home(tmp_path / "home", archive=url)
+        (home.top / "backup").mkdir(mode=0o700)
+        marked = home.mark()
+
+        def objects_with(*planted: Planted) -> set[str]:
+            place = place_at(url)
+            objects = [place.read(each.name) or b"" for each in place.found()]
+            assert len(objects) > 1
+            return {each.kind for each in planted if any(each.value in data for data in objects)}
+
+        assert objects_with(*marked.plain, *marked.sealed, marked.key) == {"sealed"}, "the search can find"
+        home.live(KEPT_DAYS)
+        assert home.trouble == [] and objects_with(*marked.plain, *marked.sealed, marked.key) == set()
+        home.deployment.close()
 
 
 def copy_of(home: Home) -> SqliteJournal:
