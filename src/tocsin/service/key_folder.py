@@ -89,7 +89,7 @@ class KeyFolder:
         """
         self.look_anew(today)
         last = today + DAYS_AHEAD
-        made = {int(name) for name in _names(self.folder / "days") if _DAY_NAME.fullmatch(name)}
+        made = set(self.days())
         in_order = max((day for day in made if day <= last), default=0)
         for day in range(today if in_order < today else today + 1, last + 1):
             if day not in made and day not in not_again:
@@ -137,6 +137,10 @@ class KeyFolder:
         if destroyed:
             self._day_keys.clear()
         return destroyed
+
+    def days(self) -> list[Day]:
+        """The days of which there is a key file, whatever is in it."""
+        return [Day(int(name)) for name in _names(self.folder / "days") if _DAY_NAME.fullmatch(name)]
 
     def day_key(self, day: Day) -> bytes | None:
         """The 32-byte key of that UTC day, or None if it is not made yet, lost or destroyed."""

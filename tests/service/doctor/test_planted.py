@@ -329,6 +329,24 @@ def test_day_keys_that_run_out(site: Site, clock: FixedClock, examined: Examine)
     assert "reach 2 days ahead" in examined()["day_keys_short"]
 
 
+def test_a_day_that_is_not_erased(site: Site, clock: FixedClock, examined: Examine) -> None:
+    """T-L9: kept longer than is promised, and nobody says so."""
+    days, today = site.deployment.folders.keys / "days", day_of(clock.now())
+    (days / "a note").write_text("")
+    (days / "a note").chmod(0o600)
+    for day, late in ((today - 16, False), (today - 17, True)):
+        (days / str(day)).write_bytes(bytes(32))
+        (days / str(day)).chmod(0o600)
+        assert ("erasure_late" in examined()) == late
+
+
+def test_day_keys_that_are_not_brought_over(site: Site, clock: FixedClock, examined: Examine) -> None:
+    settings = site.deployment.folders.settings
+    settings.write_text("makes_day_keys = false\n" + settings.read_text())
+    (site.deployment.folders.keys / "days" / str(day_of(clock.now()) + 2)).unlink()
+    assert "bring them over" in examined()["day_keys_short"]
+
+
 # --- what is public -------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""The day keys: today's, those of the days ahead, and those of days whose content must still be readable."""
+"""The day keys: today's, those ahead, those of days that must be readable still, and those that should be gone."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -34,16 +34,25 @@ def look(subject: Subject) -> Iterator[Finding]:
         if day not in there and (is_lost or _seals(subject.journal, day)):
             yield Finding(
                 Code.DAY_KEY_MISSING,
-                f"keys/days/{day}, the key of {utc(day_start(day))[:10]}, is missing: restore it from its backup, mode"
-                " 0600. Until then reports are answered 503, and if it sealed a report nothing is published. It is"
-                " never made anew: docs/operating/key-folder-lost.md.",
+                f"keys/days/{day}, the key of {utc(day_start(day))[:10]}, is missing: restore it from its mirror, mode"
+                " 0600, or get it from another machine (`tocsin keys days export`). Until then reports are answered 503,"
+                " and if it sealed a report nothing is published. It is never made anew:"
+                " docs/operating/key-folder-lost.md.",
             )
     ahead = next(count for count in range(DAYS_AHEAD + 1) if today + count + 1 not in there)
     if ahead < DAYS_AHEAD - 1:
+        made = (
+            "`tocsin serve` makes them, so it does not run, or can't write the key folder."
+            if subject.settings.makes_day_keys
+            else "bring them over from the machine that makes them (`tocsin keys days export`)."
+        )
+        yield Finding(Code.DAY_KEYS_SHORT, f"Day keys reach {ahead} days ahead, of {DAYS_AHEAD}: {made}")
+    if overdue := sorted(day for day in keys.days() if day + KEPT_DAYS < today):
         yield Finding(
-            Code.DAY_KEYS_SHORT,
-            f"Day keys reach {ahead} days ahead, of {DAYS_AHEAD}: `tocsin serve` makes them, so it does not run, or"
-            " can't write the key folder.",
+            Code.ERASURE_LATE,
+            f"keys/days/{overdue[0]}, the key of {utc(day_start(overdue[0]))[:10]}, should have been destroyed after"
+            f" {KEPT_DAYS} days, and the reports of that day can still be read: is `tocsin serve` running on this"
+            " machine, and are versions released? Its log says what is in the way.",
         )
 
 

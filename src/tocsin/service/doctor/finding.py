@@ -49,6 +49,7 @@ class Code(Enum):
     KEYS_UNUSABLE = ("keys_unusable", Severity.WRONG)
     KEY_FILE_OPEN = ("key_file_open", Severity.WRONG)
     DAY_KEY_MISSING = ("day_key_missing", Severity.WRONG)
+    ERASURE_LATE = ("erasure_late", Severity.WRONG)
     DAY_KEYS_SHORT = ("day_keys_short", Severity.WARNING)
 
     BUCKET_UNUSABLE = ("bucket_unusable", Severity.WRONG)
