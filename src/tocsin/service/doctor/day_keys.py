@@ -35,8 +35,8 @@ def look(subject: Subject) -> Iterator[Finding]:
             yield Finding(
                 Code.DAY_KEY_MISSING,
                 f"keys/days/{day}, the key of {utc(day_start(day))[:10]}, is missing: restore it from its mirror, mode"
-                " 0600, or get it from another machine (`tocsin keys days export`). Until then reports are answered 503,"
-                " and if it sealed a report nothing is published. It is never made anew:"
+                " 0600, or get it from another machine (`tocsin keys days export`). Until then reports are answered"
+                " 503, and if it sealed a report nothing is published. It is never made anew:"
                 " docs/operating/key-folder-lost.md.",
             )
     ahead = next(count for count in range(DAYS_AHEAD + 1) if today + count + 1 not in there)
