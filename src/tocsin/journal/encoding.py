@@ -7,7 +7,7 @@ content is left to `tocsin.journal.content`, storing to the engines.
 import hashlib
 import struct
 from collections.abc import Sequence
-from itertools import pairwise
+from operator import lt
 from typing import Final
 
 import msgspec
@@ -24,6 +24,8 @@ NO_DIGEST: Final = bytes(DIGEST_BYTES)
 """What stands before event 1, and the digest of content that an event never had."""
 MAX_CLAIMS: Final = 255
 
+_CLAIMS: Final = [struct.Struct(f"{CLAIM_BYTES}s" * count) for count in range(MAX_CLAIMS + 1)]
+"""So many claims, one after the other."""
 _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in KINDS.items()}
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -101,10 +103,12 @@ def sorted_claims(claims: Sequence[Claim]) -> tuple[Claim, ...]:
 
 def split_claims(joined: bytes) -> tuple[Claim, ...]:
     """The claims of an event, as they stand one after the other. Raises `Invalid` if they do not stand ascending."""
-    claims = tuple(Claim(joined[at : at + CLAIM_BYTES]) for at in range(0, len(joined), CLAIM_BYTES))
-    if len(joined) % CLAIM_BYTES or len(claims) > MAX_CLAIMS or any(a >= b for a, b in pairwise(claims)):
-        raise Invalid("the event's claims are out of order, or are no claims")
-    return claims
+    count, rest = divmod(len(joined), CLAIM_BYTES)
+    if not rest and count <= MAX_CLAIMS:
+        claims: tuple[Claim, ...] = _CLAIMS[count].unpack(joined)
+        if all(map(lt, claims, claims[1:])):
+            return claims
+    raise Invalid("the event's claims are out of order, or are no claims")
 
 
 def event_digest(

@@ -28,7 +28,7 @@ from tocsin.ledger.state import (
 )
 from tocsin.model.calls import Verdict
 from tocsin.model.events import MadeFile
-from tocsin.model.keys import RECORDS, KeyKind
+from tocsin.model.keys import RECORDS, KeyKind, rows_of
 from tocsin.model.times import DAY_SECONDS, Day
 
 Flags = NDArray[np.bool_]
@@ -138,7 +138,7 @@ class Written:
 
 def _key_rows(keys: KeyTable, places: Places, rows: Rows) -> list[bytes]:
     """What is written of these rows. What stands in the row of a key's head is said of each that holds the key."""
-    heads = keys["head"][rows]
+    heads, by_place = keys["head"][rows], np.argsort(places[rows], kind="stable")
     flags = (
         WAS_PUBLIC * keys["was_public"][rows]
         | PUBLIC * keys["public"][heads]
@@ -147,10 +147,12 @@ def _key_rows(keys: KeyTable, places: Places, rows: Rows) -> list[bytes]:
         | HEAD * (heads == rows)
     )
     written = {
-        **{name: keys[name][rows] for name in ("record", "position", "day", "release_at")},
+        "record": rows_of(keys["record"], rows).view(f"V{keys['record'].itemsize}"),
+        **{name: keys[name][rows] for name in ("position", "day", "release_at")},
         "flags": flags,
         **{name: keys[name][heads] for name in OF_A_KEY},
-        "place": places[rows],
+        "by_place": by_place,
+        "place": places[rows[by_place]],
     }
     stints = [
         (int(at), ended)
@@ -165,8 +167,14 @@ def _key_rows(keys: KeyTable, places: Places, rows: Rows) -> list[bytes]:
     ]
 
 
+def stored(dtype: DTypeLike) -> np.dtype[Any]:
+    """How values of this type are stored: numbers little-endian, records as they are."""
+    plain = np.dtype(dtype)
+    return plain if plain.kind == "V" else plain.newbyteorder("<")
+
+
 def _bytes(column: NDArray[Any], dtype: DTypeLike) -> bytes:
-    return np.ascontiguousarray(column.astype(np.dtype(dtype).newbyteorder("<"), copy=False)).tobytes()
+    return column.astype(stored(dtype), copy=False).tobytes()
 
 
 def number_columns() -> dict[str, np.dtype[Any]]:
@@ -184,11 +192,12 @@ def report_columns() -> dict[str, np.dtype[Any]]:
 def key_columns(kind: KeyKind) -> dict[str, Any]:
     """What a day's part says of each key that a report holds."""
     return {
-        "record": RECORDS[kind],
+        "record": f"V{RECORDS[kind].itemsize}",
         "position": np.uint8,
         "day": np.int32,
         "release_at": np.int64,
         "flags": np.uint8,
         **dict.fromkeys(OF_A_KEY, np.int32),
+        "by_place": np.uint32,
         "place": np.uint32,
     }

@@ -22,10 +22,12 @@ from tocsin.ledger.checkpoint import (
     SAME,
     WAS_PUBLIC,
     Flags,
+    Rows,
     State,
     key_columns,
     number_columns,
     report_columns,
+    stored,
 )
 from tocsin.ledger.columns import Columns
 from tocsin.ledger.key_index import FIRST_BITS, KeyIndex
@@ -120,7 +122,7 @@ def _fill(ledger: Ledger, columns: dict[str, NDArray[Any]], state: State, parts:
         for name, column in reader.columns(report_columns(), len(reports)).items():
             columns[name][reports] = column
         for table in tables.values():
-            table.read(reader, day)
+            table.read(reader, reports)
         reader.end()
     for kind, table in tables.items():
         ledger.keys[kind] = table.laid_out(0 if lost.any() else state.index_bits.get(kind, -1))
@@ -132,24 +134,30 @@ class _Reading:
     def __init__(self, ledger: Ledger, kind: KeyKind, days: NDArray[np.int32]) -> None:
         reports = ledger.reports
         mine = (reports["key_kind"] == kind) & (days >= 0)
-        counts = np.where(mine, reports["rows"], 0)
-        reports["first_row"][mine] = (np.cumsum(counts) - counts)[mine]
+        self._counts = np.where(mine, reports["rows"], 0)
+        self._firsts = np.cumsum(self._counts) - self._counts
+        reports["first_row"][mine] = self._firsts[mine]
         self._ledger, self._kind = ledger, kind
-        self._report = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        self._days = days[self._report]
+        self._report = np.repeat(np.arange(len(days), dtype=np.int32), self._counts)
         self._columns = {name: np.empty(len(self._report), dtype) for name, dtype in key_columns(kind).items()}
         self._stints: list[tuple[int, int]] = []
 
-    def read(self, reader: "_Reader", day: int) -> None:
-        """The part of this day."""
-        rows = np.nonzero(self._days == day)[0]
+    def read(self, reader: "_Reader", reports: Rows) -> None:
+        """The part of a day with these rows of reports."""
+        rows = self._rows(reports)
+        columns = reader.columns(key_columns(self._kind), len(rows))
+        columns["by_place"] = _taken(rows, columns["by_place"])
         where = slice(rows[0], rows[-1] + 1) if len(rows) and rows[-1] - rows[0] == len(rows) - 1 else rows
-        for name, column in reader.columns(key_columns(self._kind), len(rows)).items():
+        for name, column in columns.items():
             self._columns[name][where] = column
         stints = reader.column(np.uint32, 2 * reader.number()).reshape(-1, 2)
-        if len(stints) and stints[:, 0].max() >= len(rows):
-            raise _none()
-        self._stints += [(int(rows[row]), ended) for row, ended in stints.tolist()]
+        self._stints += zip(_taken(rows, stints[:, 0]).tolist(), stints[:, 1].tolist(), strict=True)
+
+    def _rows(self, reports: Rows) -> Rows:
+        """The rows of what these reports hold."""
+        counts = self._counts[reports]
+        rows: Rows = np.repeat(self._firsts[reports] - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        return rows
 
     def laid_out(self, index_bits: int) -> KeyTable:
         """The table, once all days are read. `index_bits`: as the state has it; 0: the index is to be made anew."""
@@ -157,14 +165,17 @@ class _Reading:
         flags = read.pop("flags")
         index = KeyIndex(RECORDS[self._kind]["key_data"].itemsize, self._ledger.deployment_id)
         if index_bits:
-            head = _put_back(index, index_bits, flags & HEAD > 0, read.pop("place"))
+            head = _put_back(
+                index, index_bits, flags & HEAD > 0, read.pop("by_place").view(np.int32), read.pop("place")
+            )
         else:
-            head = index.first_holders(read["record"], 0).astype(np.int32)
+            head = index.first_holders(read["record"].view(RECORDS[self._kind]), 0).astype(np.int32)
         last = np.nonzero(flags & LAST)[0]
         last_row = np.full(count, NEVER, np.int32)
         last_row[head[last]] = last
         columns = {
-            **{name: read[name] for name in ("record", "position", "day", "release_at", *OF_A_KEY)},
+            "record": read["record"].view(RECORDS[self._kind]),
+            **{name: read[name] for name in ("position", "day", "release_at", *OF_A_KEY)},
             "report": self._report,
             "was_public": flags & WAS_PUBLIC > 0,
             "head": head,
@@ -191,18 +202,28 @@ def _keep_to_heads(columns: dict[str, NDArray[Any]]) -> None:
     columns["final"][others] = False
 
 
-def _put_back(index: KeyIndex, bits: int, is_head: Flags, places: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """Fills `index`; the first holder of each key."""
-    heads, head = np.nonzero(is_head)[0], np.arange(len(is_head), dtype=np.int32)
+def _taken(rows: Rows, numbers: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """`rows[numbers]`. Raises `Invalid` where there are not so many."""
+    if len(numbers) and numbers.max() >= len(rows):
+        raise _none()
+    taken: NDArray[np.int32] = rows.astype(np.int32)[numbers]
+    return taken
+
+
+def _put_back(
+    index: KeyIndex, bits: int, is_head: Flags, rows: NDArray[Any], places: NDArray[np.uint32]
+) -> NDArray[np.int32]:
+    """Fills `index`, and returns the first holder of each key; `places` are those of `rows`, in any order."""
+    heads, others = is_head[rows], np.nonzero(~is_head[rows])[0]
     most = max(16 * len(is_head), 1 << 24)
-    if not (FIRST_BITS <= bits < 32 and 2 * len(heads) <= 1 << bits <= most and (places < 1 << bits).all()):
+    if not (FIRST_BITS <= bits < 32 and 2 * heads.sum() <= 1 << bits <= most and (places < 1 << bits).all()):
         raise _none()
-    index.put_back(bits, heads, places[heads])
-    others = np.nonzero(~is_head)[0]
+    index.put_back(bits, rows[heads], places[heads])
+    head = np.arange(len(is_head), dtype=np.int32)
     found = index.holders_at(places[others])
-    if not ((found >= 0) & (found < others)).all():
+    if not ((found >= 0) & (found < rows[others])).all():
         raise _none()
-    head[others] = found
+    head[rows[others]] = found
     return head
 
 
@@ -223,8 +244,8 @@ class _Reader:
 
     def column(self, dtype: DTypeLike, rows: int) -> NDArray[Any]:
         """So many values; a view of the bytes where it can be."""
-        stored = np.dtype(dtype).newbyteorder("<")
-        column: NDArray[Any] = np.frombuffer(self.take(rows * stored.itemsize), stored).astype(dtype, copy=False)
+        as_stored = stored(dtype)
+        column: NDArray[Any] = np.frombuffer(self.take(rows * as_stored.itemsize), as_stored).astype(dtype, copy=False)
         return column
 
     def columns(self, dtypes: Mapping[str, Any], rows: int) -> dict[str, NDArray[Any]]:

@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
@@ -103,6 +104,8 @@ class CheckpointFile:
     def __init__(self, file: FileIO, keys: KeyFolder) -> None:
         self._file = file
         self._keys = keys
+        self._room = np.empty((2, 0), np.uint8)
+        """For a section as it is stored, and as it is opened: memory for each anew would cost more than opening it."""
         self.header = decode_header(file.read(len(_MAGIC) + _FIRST.size + MOST_DAYS * _SECTION.size))
 
     def ledger(self) -> Ledger:
@@ -130,11 +133,14 @@ class CheckpointFile:
             raise Invalid("it does not end where it should")
         return places
 
-    def _opened(self, key: bytes, nonce: bytes, place: slice) -> bytearray:
-        sealed = bytearray(place.stop - place.start)
-        plain = bytearray(len(sealed) - TAG_BYTES)
+    def _opened(self, key: bytes, nonce: bytes, place: slice) -> memoryview:
+        """What a section holds, until the next one is opened."""
+        length = place.stop - place.start
+        if self._room.shape[1] < length:
+            self._room = np.empty((2, length), np.uint8)
+        sealed, plain = self._room[0, :length].data, self._room[1, : length - TAG_BYTES].data
         self._file.seek(place.start)
-        if self._file.readinto(sealed) != len(sealed):
+        if self._file.readinto(sealed) != length:
             raise Invalid("it is cut off")
         try:
             AESGCM(key).decrypt_into(nonce, sealed, self.header.encoded, plain)
