@@ -265,10 +265,14 @@ def test_a_file_of_another_user(site: Site, examined: Examine) -> None:
     """Somebody ran `tocsin publish` as another user."""
     if os.geteuid():
         pytest.skip("only root can give a file to another user")
-    head = site.deployment.folders.bucket / HEAD_NAME
-    os.chown(head, 12345, 12345)
-    found = examined()
-    assert set(found) == {"mixed_owners"} and str(head) in found["mixed_owners"]
+    saved = site.deployment.folders.checkpoints / "saved"
+    saved.parent.mkdir(mode=0o700, exist_ok=True)
+    saved.write_bytes(b"")
+    for path in (saved, site.deployment.folders.bucket / HEAD_NAME):
+        os.chown(path, 12345, 12345)
+        found = examined()
+        assert set(found) == {"mixed_owners"} and str(path) in found["mixed_owners"]
+        os.chown(path, 0, 0)
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------

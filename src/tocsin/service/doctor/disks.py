@@ -30,9 +30,10 @@ def look(subject: Subject) -> Iterator[Finding]:
 def _owners(subject: Subject) -> Iterator[Finding]:
     """A command that was once run by another user leaves files that the server can't write."""
     folders = subject.folders
+    made_by_servers = tuple(each for each in (folders.spool.parent, folders.checkpoints) if each.exists())
     try:
         owner = os.stat(folders.journal.parent).st_uid
-        for folder in (folders.journal.parent, folders.keys, folders.bucket, folders.spool.parent):
+        for folder in (folders.journal.parent, folders.keys, folders.bucket, *made_by_servers):
             for place, below, files in os.walk(folder):
                 for path in (os.path.join(place, name) for name in (*below, *files)):
                     if os.lstat(path).st_uid != owner:
