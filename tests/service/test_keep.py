@@ -1,5 +1,6 @@
 """Calls while the journal is away: what they are told, what is kept; that all is delivered, once and in order."""
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,10 +21,12 @@ from tocsin.model.errors import Unavailable
 from tocsin.model.events import Declined, Reported, Target, Withdrawn
 from tocsin.model.times import DAY_SECONDS, KEPT_DAYS, day_of, floor_quarter
 from tocsin.rules import corrections
+from tocsin.service.collect import Collector
 from tocsin.service.held_clock import HeldClock
 from tocsin.service.keep import Keeper
 from tocsin.service.perform import Arrival, Performer
 from tocsin.service.reach import Reach
+from tocsin.service.readiness import Readiness, Reason
 from tocsin.stores.spool import Record, Spool
 
 TAKEN, PROVISIONAL = Verdict.TAKEN, Verdict.PROVISIONAL
@@ -517,3 +520,20 @@ def test_a_spool_that_cannot_be_written_keeps_nothing_from_the_journal(
     server.keeper.catch_up()
     assert server.spool.records() == 0
     assert server.recorded() == ["reported"] * 3
+
+
+def test_a_server_is_ready_while_it_keeps(site: Site, tmp_path: Path) -> None:
+    """Calls are taken; only a full spool says no."""
+    server = Server(site, tmp_path / "spool.sqlite", most=1)
+    server.cut_off()
+    collector = Collector(server.keeper)
+    collector.start()
+    readiness = Readiness(site.deployment, collector, lambda: True)
+    try:
+        assert asyncio.run(readiness.refuses()) is None
+        assert server.reach.is_lost
+        server.say(server.call("ada", 0))
+        assert asyncio.run(readiness.refuses()) is Reason.NO_ROOM
+    finally:
+        collector.stop()
+        server.spool.close()
