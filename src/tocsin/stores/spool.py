@@ -124,20 +124,24 @@ class Spool:
 
     def forgive(self) -> None:
         """No record is set aside any more: another version of tocsin may deliver what this one could not."""
+        if not self._is_there:
+            return
         with self._asked("BEGIN IMMEDIATE") as connection, _translated(self._path):
             connection.execute("UPDATE record SET attempts = 0 WHERE attempts > 0")
             connection.execute("COMMIT")
 
     def waiting(self) -> Waiting:
         """How much waits; nothing where there is no file yet."""
-        if self._connection is None and not self._path.exists():
+        if not self._is_there:
             return Waiting()
         with self._asked("BEGIN") as connection, _translated(self._path):
             asked = "SELECT count(*), min(received_at), count(*) FILTER (WHERE attempts >= ?) FROM record"
             return Waiting(*connection.execute(asked, (MOST_ATTEMPTS,)).fetchone())
 
     def records(self) -> int:
-        """How many records there are."""
+        """How many records there are; none where there is no file yet."""
+        if not self._is_there:
+            return 0
         with self._asked("BEGIN") as connection, _translated(self._path):
             return _count(connection)
 
@@ -146,6 +150,10 @@ class Spool:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+    @property
+    def _is_there(self) -> bool:
+        return _identity(self._path) is not None
 
     def _connected(self) -> sqlite3.Connection:
         """A connection to the file that stands at the path now: what is written into a removed one would be lost."""
@@ -222,7 +230,7 @@ def _count(connection: sqlite3.Connection) -> int:
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         status = os.stat(path)
-    except FileNotFoundError:
+    except OSError:  # connecting says what it is
         return None
     return status.st_dev, status.st_ino
 
