@@ -21,8 +21,8 @@ from tocsin.journal.port import Durability
 
 WAITING: Final = (1, 16, 128)
 DELAYS_MILLISECONDS: Final = (0, 5, 10)
-ROUNDS: Final = 3
-ROUND_SECONDS: Final = 1.0
+ROUNDS: Final = 7
+ROUND_SECONDS: Final = 0.5
 DATABASE: Final = "bench"
 AIM: Final = "≥ 0.8"
 _STRACE: Final = ("strace", "--follow-forks", "--seccomp-bpf", "--trace=fsync,fdatasync")

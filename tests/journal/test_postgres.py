@@ -153,6 +153,26 @@ def test_a_group_is_few_round_trips(postgres_server: PostgresServer, journal: Po
     assert asked <= 8, "begin, claims, and the pipeline that stores"
 
 
+def test_a_plan_made_for_a_small_journal_reads_no_table_from_end_to_end(engine: PostgresEngine) -> None:
+    """Plans are kept with a connection, from when a journal was founded: it has to be quick when it has grown, too."""
+    journal = engine.create()
+    counted = "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname IN ('event', 'claim') AND schemaname = '{}'"
+    engine.open().close()
+    before = engine.server.ask(counted.format(engine.schema))
+    add(journal, FOUNDED)
+    for number in range(30):  # both libraries keep a plan after some
+        add(journal, fact(number, claim(number), content=sealed(TODAY)))
+        assert journal.read(journal.tip().sequence - 1)
+        assert journal.holders([claim(number)]) != [None]
+    verify(journal)
+    journal.erase(Day(TODAY))
+    tip = journal.tip().sequence
+    journal.close()  # what a connection has counted is told when it ends
+    connected = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tocsin'"
+    until("the connections have ended", lambda: engine.server.ask(connected) == 0)
+    assert tip == 31 and engine.server.ask(counted.format(engine.schema)) == before
+
+
 # --- what is refused ---
 
 
