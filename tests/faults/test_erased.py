@@ -71,7 +71,7 @@ class Home:
             sqlite_backup.back_up(self.deployment.folders.journal, self.top / "backup" / "journal.sqlite")
         follower = Follower(self.deployment.keys)
         follower.catch_up(self.deployment.journal.read)
-        self.deployment.checkpoints.write(follower.ledger, follower.last)
+        self.deployment.checkpoints.write(follower.ledger, follower.tip)
         assert self.deployment.archiver is not None
         self.deployment.archiver.catch_up()
         return self._marked(day)

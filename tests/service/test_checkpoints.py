@@ -38,9 +38,9 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def written(site: Site) -> Path:
     """The file of a checkpoint of all there is by now."""
-    follower = site.performer.follower()
+    follower = site.performer.follower
     follower.catch_up(site.deployment.journal.read)
-    site.deployment.checkpoints.write(follower.ledger, follower.last)
+    site.deployment.checkpoints.write(follower.ledger, follower.tip)
     return max(site.deployment.folders.checkpoints.glob("0*"))
 
 
@@ -80,6 +80,19 @@ def test_a_start_reads_what_came_behind_the_newest(site: Site, caplog: pytest.Lo
     assert state(begun.ledger) == state(folded(site.deployment))
     assert min(begun.read_from) == at - 1, "the last event alone is looked at again"
     assert not caplog.records
+
+
+def test_a_twin(site: Site) -> None:
+    """Of a follower that has read the journal a copy; of one that began with a checkpoint one that does so itself."""
+    read, whole = site.deployment.journal.read, folded(site.deployment)
+    assert state(site.performer.follower.twin().ledger) == state(whole)
+    written(site)
+    begun = site.deployment.follower()
+    begun.catch_up(read)
+    twin = begun.twin()
+    assert twin.tip.sequence == 0
+    twin.catch_up(read)
+    assert state(twin.ledger) == state(begun.ledger) == state(whole)
 
 
 def test_nothing_of_a_report_stands_in_it_in_plain(site: Site) -> None:
@@ -133,11 +146,11 @@ def test_one_of_another_deployment(site: Site, tmp_path: Path, caplog: pytest.Lo
 def test_one_that_somebody_made_without_our_keys(site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Of our own journal, which whoever has the disk can read; but sealed under keys of his own."""
     other = Site(tmp_path / "other", FixedClock())
-    follower = site.performer.follower()
+    follower = site.performer.follower
     forger = Checkpoints(site.deployment.folders.checkpoints, other.deployment.keys)
     forged = follower.ledger.copy()
     forged.paused = True
-    forger.write(forged, follower.last)
+    forger.write(forged, follower.tip)
     assert not Begun(site.deployment).ledger.paused
     assert "does not open" in caplog.text
     other.deployment.close()
@@ -199,7 +212,7 @@ def test_one_that_was_written_while_a_key_was_away(site: Site, caplog: pytest.Lo
     keys = _anew(site.deployment)
     follower = Follower(keys)
     follower.catch_up(site.deployment.journal.read)
-    Checkpoints(site.deployment.folders.checkpoints, keys).write(follower.ledger, follower.last)
+    Checkpoints(site.deployment.folders.checkpoints, keys).write(follower.ledger, follower.tip)
     away.rename(key)
     assert state(Begun(site.deployment).ledger) == state(folded(site.deployment))
     assert "a day key was away" in caplog.text

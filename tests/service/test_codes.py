@@ -66,7 +66,7 @@ def test_another_reader_finds_the_same(site: Site) -> None:
     follower.catch_up(site.deployment.journal.read)
     keys = site.deployment.keys
     assert [read_code(each, follower.ledger, keys) for each in codes] == [read(site, each) for each in codes]
-    assert follower.copy().ledger.phone_codes == follower.ledger.phone_codes
+    assert follower.twin().ledger.phone_codes == follower.ledger.phone_codes
 
 
 def test_the_hashes_are_those_of_the_codes(site: Site) -> None:

@@ -115,10 +115,9 @@ def _run(
     reach = Reach(deployment.journal, deployment.held_clock)
     keeper = deployment.keeper(performer, reach, troubles.teller("journal", _AWAY))
     collector = Collector(keeper, troubles.teller("calls", "calls are answered 503: "))
-    follower = performer.follower()
     with suppress(Unavailable):  # the publisher's first round says so: a full disk keeps no server from starting
-        deployment.day_keeper(follower).look_ahead()  # before the first report can come
-    loop = _publisher_loop(deployment, follower, log, troubles, Watch(deployment, telemetry))
+        deployment.day_keeper(performer.follower).look_ahead()  # before the first report can come
+    loop = _publisher_loop(deployment, performer.follower.twin(), log, troubles, Watch(deployment, telemetry))
     with ExitStack() as running:
         reach.start()
         running.callback(reach.stop)

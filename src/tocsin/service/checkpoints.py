@@ -62,7 +62,7 @@ class Checkpoints:
             return
         self._tried_at = follower.ledger.recorded_at
         try:
-            self.write(follower.ledger, follower.last)
+            self.write(follower.ledger, follower.tip)
         except TocsinError as error:
             _log.warning("no checkpoint is written, so the next start takes longer: %s", error)
 

@@ -49,13 +49,9 @@ class Follower:
         """`saved` is what a reading begins with; else it begins with event 1."""
         self._day_keys = day_keys
         self._saved = self._begins_with = saved
+        self._began_saved = False
         self.ledger = Ledger()
         self._last = Tip()
-
-    @property
-    def last(self) -> Tip:
-        """The event behind which the ledger stands."""
-        return self._last
 
     def follow(self, read: Read, stops: Callable[[Event], bool] = lambda event: True) -> Iterator[Event]:
         """Folds the events behind the ledger; yields each at which it `stops`, when the ledger stands right behind it.
@@ -91,6 +87,7 @@ class Follower:
             self.forget()
         if not self._last.sequence and (begun := self._begins_with(read)):
             self.ledger, self._last = begun
+            self._began_saved = True
         page = self._news(read)
         while page:
             yield from self._proven(page)
@@ -134,10 +131,12 @@ class Follower:
         if events:
             self._last = Tip(events[-1].sequence, events[-1].digest, events[-1].recorded_at)
 
-    def copy(self) -> "Follower":
-        """A follower of its own that has come as far; it costs memory, and no reading."""
+    def twin(self) -> "Follower":
+        """A follower of its own: a copy, that costs memory and no reading; or, where this one began with what is saved,
+        one that does the same when it is first asked, in its own time."""
         twin = Follower(self._day_keys, self._saved)
-        twin.ledger, twin._last = self.ledger.copy(), self._last
+        if not self._began_saved:
+            twin.ledger, twin._last = self.ledger.copy(), self._last
         return twin
 
     @property
@@ -163,6 +162,7 @@ class Follower:
         self.ledger = Ledger()
         self._last = Tip()
         self._begins_with = self._saved
+        self._began_saved = False
 
     def begin_anew(self) -> None:
         """Drops the ledger; the next reading starts from event 1, whatever is saved."""

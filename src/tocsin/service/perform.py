@@ -89,9 +89,10 @@ class Performer:
         """Where the journal ended when this process last read it."""
         return self._follower.tip
 
+    @property
     def follower(self) -> Follower:
-        """A follower of its own that has come as far as this process has."""
-        return self._follower.copy()
+        """What follows the journal for this performer; for work in the same thread."""
+        return self._follower
 
     @property
     def has_room(self) -> bool:
