@@ -412,25 +412,29 @@ class JournalContract:
 
     # --- any history ---
 
-    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-    @given(st.lists(st.lists(st.sets(st.integers(0, 12), max_size=3), max_size=4), max_size=6))
-    def test_any_history_is_that_of_a_plain_list(self, engine: Engine, history: list[list[set[int]]]) -> None:
+    def test_any_history_is_that_of_a_plain_list(self, engine: Engine) -> None:
         """Groups of events with a few claims, against a dictionary."""
-        journal = engine.create()
-        add(journal, FOUNDED)
-        held: dict[Claim, int] = {}
-        for members in history:
-            with journal.group(NOW) as group:
-                for names in members:
-                    claims = sorted(claim(name) for name in names)
-                    taken = next((wanted for wanted in claims if wanted in held), None)
-                    if taken is None:
-                        stored = group.append(fact(0, *claims))
-                        held |= dict.fromkeys(claims, stored.sequence)
-                    else:
-                        with pytest.raises(ClaimTaken) as refusal:
-                            group.append(fact(0, *claims))
-                        assert (refusal.value.claim, refusal.value.sequence) == (taken, held[taken])
-        assert journal.claim_rows(Claim(b""), 100) == sorted(held.items())
-        assert verify(journal) == journal.tip()
-        journal.close()
+
+        @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+        @given(st.lists(st.lists(st.sets(st.integers(0, 12), max_size=3), max_size=4), max_size=6))
+        def holds(history: list[list[set[int]]]) -> None:
+            journal = engine.create()
+            add(journal, FOUNDED)
+            held: dict[Claim, int] = {}
+            for members in history:
+                with journal.group(NOW) as group:
+                    for names in members:
+                        claims = sorted(claim(name) for name in names)
+                        taken = next((wanted for wanted in claims if wanted in held), None)
+                        if taken is None:
+                            stored = group.append(fact(0, *claims))
+                            held |= dict.fromkeys(claims, stored.sequence)
+                        else:
+                            with pytest.raises(ClaimTaken) as refusal:
+                                group.append(fact(0, *claims))
+                            assert (refusal.value.claim, refusal.value.sequence) == (taken, held[taken])
+            assert journal.claim_rows(Claim(b""), 100) == sorted(held.items())
+            assert verify(journal) == journal.tip()
+            journal.close()
+
+        holds()

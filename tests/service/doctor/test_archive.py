@@ -1,7 +1,9 @@
 """The archive, planted: behind, ahead of an older copy, of a later term, away, and in a bucket without conditions."""
 
+import os
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -70,12 +72,10 @@ def test_a_bucket_without_conditional_put(site: Site, object_store: ObjectStore,
 
 
 @pytest.mark.faults
-def test_a_bucket_that_keeps_them_and_is_then_away(
-    site: Site, object_store: ObjectStore, examined: Examine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bucket_that_keeps_them_and_is_then_away(site: Site, object_store: ObjectStore, examined: Examine) -> None:
     with object_store.opened():
         _archiver(site, object_store.new_url()).catch_up()
         assert examined() == {}
-        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-        found = examined()
+        with patch.dict(os.environ, AWS_ENDPOINT_URL="http://127.0.0.1:1"):
+            found = examined()
     assert set(found) == {"archive_away"} and "secret" not in found["archive_away"]
