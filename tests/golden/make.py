@@ -10,23 +10,26 @@ import json
 import shutil
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from msgspec.structs import replace
 
-from tests.sites import PROMPT, FixedClock, Site, by, cards_of, drawn, report
+from tests.sites import PROMPT, FixedClock, Site, by, cards_of, drawn, loop_of, report
 from tocsin.client.calls import continue_call, make_report
 from tocsin.formats.gaen.reader import read_zip
 from tocsin.journal.encoding import StoredEvent
 from tocsin.model.calls import SentKey, Verdict
 from tocsin.model.events import BatchIssued, Target
 from tocsin.model.keys import ReportType, dp3t_chain
-from tocsin.model.times import INTERVALS_PER_DAY, day_of
+from tocsin.model.times import DAY_SECONDS, INTERVALS_PER_DAY, KEPT_DAYS, Instant, day_of, floor_quarter
 from tocsin.rules import corrections, suspension
 from tocsin.rules.attribution import attribution
 from tocsin.rules.corrections import Selection
 from tocsin.rules.issuance import BatchRequest, activate_batch, issue_batch
 from tocsin.rules.quarantine import lift, quarantine
+from tocsin.service.perform import Arrival
+from tocsin.stores.spool import Spool
 
 FOLDER = Path(__file__).parent
 
@@ -135,6 +138,40 @@ def tell_of_later_days(site: Site) -> None:
     taken(site, more.body)
 
 
+def tell_of_what_is_erased(site: Site) -> None:
+    """A report that is cut off and erased while what continued it is still there, and one that was kept in a spool."""
+    clock, performer = site.clock, site.performer
+    loop = loop_of(site.deployment, site.deployment.publisher(), clock, no_trouble)
+    loop.round()
+    site.report("phone 14", 14)
+    taken(site, report("phone 15", site.cards[15], 3, clock.now()).body)
+    clock.wait(DAY_SECONDS)
+    more = continue_call(
+        [SentKey(drawn("phone 14 0", 16), (day_of(clock.now()) - 1) * INTERVALS_PER_DAY, INTERVALS_PER_DAY)],
+        code=None,
+        onset_day=None,
+        continuation_secret=drawn("phone 14 c"),
+        next_continuation_secret=drawn("phone 14 c 2"),
+    )
+    taken(site, more.body)
+    cut_off = Target(batch=1, first=14, last=14)
+    yesterday = Instant(clock.now() - DAY_SECONDS)
+    performer.act(lambda ledger, now: corrections.revoke(ledger, cut_off, yesterday, now, by("cut off")))
+    with closing(Spool(site.top / "spool.sqlite")) as spool:
+        kept = report("phone 16", site.cards[16], 3, clock.now()).body
+        performer.keep([Arrival(kept, floor_quarter(clock.now()))], spool, clock.now())
+        site.report("phone 17", 16)
+        performer.deliver(spool.first(1))
+    for _ in range(KEPT_DAYS - 1):
+        clock.wait(DAY_SECONDS)
+        loop.round()
+
+
+def no_trouble(sentence: str | None) -> None:
+    """What the loop of a site that is well says."""
+    assert sentence is None, sentence
+
+
 def taken(site: Site, body: bytes) -> None:
     """A call that is answered so."""
     assert site.answer(body).verdict is Verdict.TAKEN
@@ -145,6 +182,7 @@ def main(version: str) -> None:
     folder.mkdir()
     with tempfile.TemporaryDirectory() as scratch:
         site = Site(Path(scratch) / "site", FixedClock(), replace(PROMPT, dp3t_keys=True), cards=20)
+        tell_of_what_is_erased(site)
         tell(site)
         deployment = site.deployment
         lines = [as_line(event) for event in deployment.journal.read(0)]
