@@ -27,8 +27,10 @@ def three() -> Iterator[Cluster]:
 class Operator:
     """Who types what stands on a page, on machines that are called s1 to s3 there."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, lost: str) -> None:
+        """`lost` is the server that is made anew."""
         self._cluster = cluster
+        self._lost = cluster[lost]
         self._path = os.pathsep.join(
             [str(Path(sys.executable).parent), str(Path(program("psql")).parent), os.environ["PATH"]]
         )
@@ -36,7 +38,7 @@ class Operator:
     def type(self, line: str) -> str:
         """What the command prints. It must succeed."""
         if line == STARTED:
-            self._cluster["s1"].start()
+            self._lost.start()
             return ""
         done = subprocess.run(
             ["sh", "-c", self._here(line)] if line.startswith("tocsin") else as_postgres("sh", "-c", self._here(line)),
@@ -52,7 +54,7 @@ class Operator:
         """The line with the addresses and folders of this machine."""
         for name, node in self._cluster.nodes.items():
             line = line.replace(f"{name}.example.org", f"127.0.0.1:{node.port}")
-        return line.replace("/var/lib/postgresql/15/main", str(self._cluster["s1"].data))
+        return line.replace("/var/lib/postgresql/15/main", str(self._lost.data))
 
     def _there(self, text: str) -> str:
         """What was printed, with the addresses of the page."""
@@ -72,7 +74,7 @@ def test_without_patroni(three: Cluster) -> None:
     three.primary.kill()
 
     page = section("fail-over.md", "Without Patroni")
-    operator = Operator(three)
+    operator = Operator(three, "s1")
     said = ""
     for line in commands(page):
         if line.startswith("rm -r"):
