@@ -1,6 +1,6 @@
 """PostgreSQL: the contract on a real server, and what only a server can suffer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -24,7 +24,7 @@ from tests.contracts.postgres_engine import PostgresEngine
 from tests.faults.postgres_server import PostgresServer
 from tests.faults.servers import until
 from tests.journal.vectors import JOURNAL
-from tocsin.journal import postgres, postgres_schema
+from tocsin.journal import postgres, postgres_connection, postgres_schema
 from tocsin.journal.port import Broken, ClaimTaken, Durability, NotDurable
 from tocsin.journal.postgres import PostgresJournal
 from tocsin.journal.postgres_connection import JournalConnection
@@ -102,6 +102,28 @@ def test_an_erasure_whose_wait_for_a_standby_is_cut_off_is_none(
         with pytest.raises(Unavailable, match="cut off"):
             erasing.result()
     assert journal.erase(Day(TODAY)) == 0
+
+
+def test_what_waits_for_a_lock_is_not_left_behind_again_and_again(
+    engine: PostgresEngine, journal: PostgresJournal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An erasure whose standby is away is tried every five seconds, and pages are read: the server has places for all."""
+    monkeypatch.setattr(postgres_connection, "LOCK_MILLISECONDS", 50)
+    journal.close()  # it is the next connection that has it
+    add(journal, FOUNDED, fact(2, content=sealed(TODAY)))
+    steps: dict[str, Callable[[], object]] = {
+        "SELECT FROM {}.event FOR UPDATE": lambda: journal.erase(Day(TODAY)),  # as another erasure, not yet passed on
+        "LOCK TABLE {}.event": lambda: journal.read(0),  # as a migration
+    }
+    for lock, step in steps.items():
+        with engine.server.connect() as connection, connection.transaction():
+            connection.execute(lock.format(engine.schema).encode())
+            for _ in range(2):
+                with pytest.raises(Unavailable, match="held"):
+                    step()
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            assert engine.server.ask(waiting) == 0
+    assert journal.erase(Day(TODAY)) == 1
 
 
 def test_a_commit_that_is_not_answered_in_time_is_not_stored_or_found_stored(

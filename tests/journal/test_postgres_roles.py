@@ -1,6 +1,7 @@
 """The roles of a journal in PostgreSQL, each tried beyond its right on a real server."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -158,3 +159,32 @@ def test_not_even_the_owner_changes_what_was_recorded(engine: PostgresEngine, po
 def test_erasing_takes_one_day_s_content(engine: PostgresEngine, day: bytes) -> None:
     with psycopg.connect(engine.url_of("eraser"), autocommit=True) as connection:
         assert connection.execute("SELECT erase_content(%s, 0, 1000)", (day,)).fetchone() == (0,)
+
+
+IN_ITS_PLACE = {
+    "eraser": [
+        "CREATE TEMP TABLE event (sequence bigint, content bytea)",
+        "INSERT INTO event VALUES (1, '\\x00000000')",
+        "CREATE FUNCTION pg_temp.take() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN EXECUTE format('ALTER TABLE %I.event DISABLE TRIGGER ALL', current_schema()); RETURN NEW; END $$",
+        "CREATE TRIGGER take BEFORE UPDATE ON event FOR EACH ROW EXECUTE FUNCTION pg_temp.take()",
+        "SELECT erase_content('\\x00000000', 0, 10)",
+    ],
+    "collector": [
+        "CREATE TEMP TABLE event AS SELECT 9::bigint AS sequence, 'x'::bytea AS digest, recorded_at FROM tip",
+        "UPDATE tip SET sequence = 9, digest = 'x'",
+    ],
+}
+"""A table of the user's own, which shadows the journal's where a function with more rights looks one up by its name."""
+
+
+@pytest.mark.parametrize("user", IN_ITS_PLACE)
+def test_a_table_of_one_s_own_stands_in_for_none_of_the_journal_s(engine: PostgresEngine, user: str) -> None:
+    """T-I1: temporary tables come before all others, unless a function says otherwise."""
+    guards = f"SELECT count(*) FROM pg_trigger WHERE tgrelid = '{engine.schema}.event'::regclass AND tgenabled = 'O'"
+    before = engine.server.ask(guards)
+    with psycopg.connect(engine.url_of(user), autocommit=True) as connection, suppress(psycopg.errors.RaiseException):
+        for statement in IN_ITS_PLACE[user]:
+            connection.execute(statement.encode())
+    assert engine.server.ask(guards) == before > 0
+    assert engine.server.ask(f"SELECT sequence FROM {engine.schema}.tip") == 5

@@ -28,6 +28,10 @@ CONNECT_SECONDS: Final = 2
 READ_SECONDS: Final = 4.0
 """How long a page is waited for: callers may wait for it, and then for the spool, within their ten seconds."""
 
+LOCK_MILLISECONDS: Final = 3000
+"""How long a statement waits for a lock, unless it says otherwise: less than anybody waits for its answer, so that the
+server ends the wait. What is left behind instead keeps a place in the server, and a journal that stays away fills it."""
+
 _T = TypeVar("_T")
 _DEFAULTS: Final[ConnDict] = {"connect_timeout": CONNECT_SECONDS, "application_name": "tocsin"}
 _DEMANDED: Final[ConnDict] = {"target_session_attrs": "read-write", "client_encoding": "utf8"}
@@ -189,6 +193,7 @@ def connect(url: str, durability: Durability) -> JournalConnection:
         with Translated():
             connection.execute(_LIVELY)
             connection.execute(_BY_KEY)
+            connection.execute(f"SET lock_timeout = {LOCK_MILLISECONDS}".encode())
             check_server(connection, durability)
             _check_schema(connection)
     except BaseException:

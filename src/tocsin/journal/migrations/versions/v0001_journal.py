@@ -11,7 +11,7 @@ branch_labels = None
 depends_on = None
 
 _GUARDS = """
-CREATE FUNCTION guard_tip() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION guard_tip() RETURNS trigger LANGUAGE plpgsql SET search_path = {schema}, pg_temp AS $$
 BEGIN
     IF NEW.one <> OLD.one OR NEW.sequence < OLD.sequence OR NEW.recorded_at < OLD.recorded_at
         OR NEW.term < OLD.term OR (NEW.beats < OLD.beats AND NEW.beats <> -1)
@@ -58,7 +58,7 @@ CREATE TRIGGER guard_kept BEFORE UPDATE OR DELETE OR TRUNCATE ON claim FOR EACH 
 CREATE TRIGGER guard_kept BEFORE DELETE OR TRUNCATE ON tip FOR EACH STATEMENT EXECUTE FUNCTION guard_kept();
 
 CREATE FUNCTION erase_content(day bytea, after bigint, until bigint) RETURNS bigint
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = {schema}, pg_temp AS $$
 DECLARE erased bigint;
 BEGIN
     UPDATE event SET content = NULL
@@ -70,7 +70,8 @@ END $$;
 REVOKE ALL ON FUNCTION erase_content(bytea, bigint, bigint) FROM PUBLIC;
 """
 """The owner of the tables is bound as well, short of dropping a guard. `erase_content` runs with the owner's rights, so
-that whoever erases needs no other."""
+that whoever erases needs no other. Temporary tables are looked up last: of itself PostgreSQL would take them first, and
+whoever makes one named `event` would hand the owner's rights to a trigger of its own."""
 
 
 def upgrade() -> None:
@@ -100,7 +101,7 @@ def upgrade() -> None:
         sa.Column("sequence", sa.BigInteger, nullable=False),
     )
     op.execute("INSERT INTO tip VALUES (1, 0, decode(repeat('00', 32), 'hex'), 0, 1, 0)")
-    op.execute(_GUARDS)
+    op.execute(_GUARDS.format(schema=op.get_bind().execute(sa.text("SELECT quote_ident(current_schema())")).scalar()))
 
 
 def downgrade() -> None:
