@@ -85,18 +85,22 @@ class ClaimTaken(Refused):
         self.sequence = sequence
 
 
+_WAY_OUT: Final = (
+    "Stop the server and keep all as it is. A journal in a file: restore the newest copy of its folder. In PostgreSQL:"
+    " prove a standby, or rebuild it from the archive (docs/operating/postgresql.md)."
+)
+
+
 class Broken(Invalid):
     """The journal is not what was appended: `sequence` is the first event that shows it, `why` says how.
 
-    `proven`: the last event up to which the chain is known to hold; None where nobody has looked.
+    `proven`: the last event up to which the chain is known to hold; None where nobody has looked. `way_out`: what an
+    operator does.
     """
 
-    def __init__(self, sequence: int, why: str, proven: int | None = None) -> None:
+    def __init__(self, sequence: int, why: str, proven: int | None = None, way_out: str = _WAY_OUT) -> None:
         known = "" if proven is None else f"; its chain holds up to event {proven}"
-        super().__init__(
-            f"the journal is broken at event {sequence}: {why}{known}. Stop the server, keep the folder as it is,"
-            " and restore the newest copy of it."
-        )
+        super().__init__(f"the journal is broken at event {sequence}: {why}{known}. {way_out}")
         self.sequence = sequence
         self.why = why
         self.proven = proven

@@ -25,6 +25,10 @@ Saved = Callable[[Read], tuple[Ledger, Tip] | None]
 
 FOLLOW_SECONDS: Final = 0.5
 """How often a running server looks for events of other processes; the design promises a second."""
+_TAKEN_BACK: Final = (
+    "After a fail-over of PostgreSQL: nothing acknowledged is lost; restart this process, then `tocsin journal verify`."
+    " A journal in a file: stop the server, keep the folder as it is, and restore the newest copy of it."
+)
 
 
 def _nothing(read: Read) -> tuple[Ledger, Tip] | None:
@@ -118,6 +122,7 @@ class Follower:
                 last.sequence,
                 "it was read before, and is another one now or gone: an older copy was put back, or a fail-over took"
                 " it back",
+                way_out=_TAKEN_BACK,
             )
         return page[1:]
 
