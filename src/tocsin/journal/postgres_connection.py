@@ -29,8 +29,8 @@ READ_SECONDS: Final = 4.0
 """How long a page is waited for: callers may wait for it, and then for the spool, within their ten seconds."""
 
 LOCK_MILLISECONDS: Final = 3000
-"""How long a statement waits for a lock, unless it says otherwise: less than its answer is waited for, so that it is the
-server that ends it. What is left behind instead keeps a place in the server, until there is none."""
+"""How long a statement waits for a lock, unless it says otherwise: less than its answer is waited for, so that the
+server ends it. What is left behind instead keeps a place in the server, until there is none."""
 
 _T = TypeVar("_T")
 _DEFAULTS: Final[ConnDict] = {"connect_timeout": CONNECT_SECONDS, "application_name": "tocsin"}
