@@ -15,7 +15,8 @@ from tests.faults.certificates import certify
 from tests.faults.cluster import Cluster, running_cluster
 from tests.faults.pages import commands, section
 from tests.faults.postgres_server import USER, PostgresServer, postgres_home, program
-from tests.faults.servers import Server
+from tests.faults.servers import Server, until
+from tests.faults.test_fail_over_page import Operator
 from tocsin.journal import postgres
 from tocsin.journal.port import Durability
 from tocsin.model.errors import Unavailable
@@ -47,6 +48,7 @@ def test_a_deployment_from_the_first_server_on(three: Cluster, tmp_path: Path) -
         assert done.returncode == 0, (line, done.stderr, done.stdout)
         return done.stdout
 
+    _standbys(three)
     for part in ("2. The database", "3. The deployment", "4. Roles"):
         for line in commands(section(PAGE, part)):
             type_(line)
@@ -65,6 +67,18 @@ def test_a_deployment_from_the_first_server_on(three: Cluster, tmp_path: Path) -
         type_(line)
     assert "whole: " in type_(verify)
     _no_more_than_its_right(chosen)
+
+
+def _standbys(three: Cluster) -> None:
+    """Part 1, typed at `s2`, and at `s3` with its own name."""
+    *made, look = commands(section(PAGE, "1. Three servers"))
+    for node in three.standbys:
+        node.kill()
+        shutil.rmtree(node.data)
+    for node in three.standbys:
+        for line in made:
+            Operator(three, node.name).type(line.replace("=s2", f"={node.name}"))
+    until("both are waited for", lambda: Operator(three, "s2").type(look).count("quorum") == 2)
 
 
 def _path() -> dict[str, str]:
@@ -86,7 +100,8 @@ def guarded(tmp_path: Path) -> Iterator[tuple[PostgresServer, Path]]:
         try:
             with server.connect() as connection:
                 connection.execute("CREATE DATABASE tocsin")
-                connection.execute("CREATE ROLE collector LOGIN SUPERUSER PASSWORD 'right'")
+                connection.execute("CREATE ROLE collector LOGIN PASSWORD 'right' IN ROLE pg_read_all_data")
+                connection.execute("ALTER ROLE postgres PASSWORD 'right'")
             journal = postgres.create(server.url("tocsin"), durability=Durability.WAIVED)
             add(journal, FOUNDED)
             journal.close()
@@ -127,3 +142,7 @@ def test_what_is_shipped_lets_in_by_tls_certificate_and_password_alone(
     journal = postgres.open(f"{url}?{trust}&{own}")
     assert journal.tip().sequence == 1
     journal.close()
+    for query in ("", "&replication=true"):  # as people type it who fail over, or make a standby
+        psycopg.connect(f"{server.url()}?{trust}&{own}{query}").close()
+        with pytest.raises(psycopg.OperationalError):
+            psycopg.connect(f"{server.url(user='collector')}?{trust}&{own}{query}")
