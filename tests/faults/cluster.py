@@ -135,7 +135,7 @@ class Cluster:
 
     def _follows_soon(self, node: PostgresServer) -> bool:
         """Whether a standby that was frozen or cut off finds back by itself."""
-        if not node.runs:
+        if not (node.runs and node.takes_connections()):
             return False
         self._show_way(node)
         with suppress(AssertionError):

@@ -142,6 +142,13 @@ class PostgresServer:
             )
         until(f"{self.name} takes connections", self._takes_connections)
 
+    def takes_connections(self) -> bool:
+        """Whether it runs and lets somebody in."""
+        with suppress(psycopg.OperationalError):
+            self.connect().close()
+            return True
+        return False
+
     def reload(self) -> None:
         """Puts changed settings in force."""
         with self.connect() as connection:
@@ -198,10 +205,7 @@ class PostgresServer:
 
     def _takes_connections(self) -> bool:
         assert self.runs, self.log[-2000:]
-        with suppress(psycopg.OperationalError):
-            self.connect().close()
-            return True
-        return False
+        return self.takes_connections()
 
     def _signal_all(self, number: signal.Signals) -> None:
         assert self._process is not None, f"{self.name} does not run"

@@ -15,7 +15,7 @@ import pytest
 from tests.contracts.journal_contract import FOUNDED
 from tests.faults.cluster import Cluster, running_cluster
 from tests.faults.journal_writer import NOW, claim
-from tests.faults.postgres_server import PostgresServer
+from tests.faults.postgres_server import PostgresServer, run_program
 from tests.faults.servers import until
 from tests.sites import FixedClock, Site, report
 from tocsin.journal import postgres
@@ -130,6 +130,18 @@ def fail_over(cluster: Cluster) -> None:
     [other] = [node for node in cluster.standbys if node is not promoted]
     cluster.promote(promoted)
     cluster.follow(other)
+
+
+@pytest.mark.faults
+def test_a_standby_that_takes_no_connections_is_made_anew(three: Cluster) -> None:
+    """The fixture's own: whatever a test before has left, or a slow machine, the next one begins with all three."""
+    three.heal()
+    standby = three["s2"]
+    (standby.data / "pg_hba.conf").write_text("host all all all reject\n")
+    run_program("pg_ctl", "reload", "-D", str(standby.data))
+    until("it takes none", lambda: not standby.takes_connections())
+    three.heal()
+    assert standby.takes_connections() and three.is_waited_for(standby)
 
 
 @pytest.mark.faults
