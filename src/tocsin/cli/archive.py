@@ -19,7 +19,10 @@ app = App(name="archive", help="The archive: a copy of every event, from which e
 
 
 class Status(Struct, frozen=True):
-    """The whole answer. Instants in UTC seconds; `verified` is null unless it was asked for."""
+    """The whole answer. Instants in UTC seconds; `verified` is null unless it was asked for.
+
+    `keeps_versions`: the bucket keeps what is removed from it.
+    """
 
     url: str
     sequence: int
@@ -35,6 +38,7 @@ class Status(Struct, frozen=True):
     bytes: int
     rewritten_at: int
     days_to_compact: tuple[int, ...]
+    keeps_versions: bool
     verified: bool | None
 
 
@@ -150,6 +154,7 @@ def _status(deployment: Deployment, now: Instant, *, verify: bool) -> Status:
         bytes=held.length,
         rewritten_at=held.rewritten_at,
         days_to_compact=tuple(day for day in held.loose_days if day < day_of(now)),
+        keeps_versions=archive.keeps_versions(),
         verified=verified,
     )
 
@@ -170,6 +175,11 @@ def _tell(found: Status, terminal: Terminal) -> None:
         terminal.line(f"compact   {counted(len(found.days_to_compact), 'day')} to be put together, from {first} on")
     if found.verified:
         terminal.line("verified  numbering and chain are whole")
+    if found.keeps_versions:
+        terminal.warn(
+            "the bucket keeps older versions of its objects: what is erased stays there. Switch versioning off, or let"
+            " a lifecycle rule remove noncurrent versions after one day."
+        )
     if found.late:
         terminal.warn(
             f"{counted(found.behind_events, 'event')} should be archived by now, the first of"

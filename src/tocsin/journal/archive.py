@@ -238,6 +238,10 @@ class Archive:
         self._sweep()
         return erased
 
+    def keeps_versions(self) -> bool:
+        """Whether the bucket keeps as an older version what is removed from it, and so what is erased."""
+        return self._place.keeps_versions()
+
     def held(self) -> Held:
         """What the archive takes up now."""
         tip, files = self.tip(), self._files()

@@ -39,6 +39,10 @@ class Place(Protocol):
         """Raises `Invalid` if the store can't keep a table: two writers could both believe that they were first."""
         ...
 
+    def keeps_versions(self) -> bool:
+        """Whether the store keeps what is removed or replaced, as an older version. Asked of a place that is fit."""
+        ...
+
     def create(self, name: str, data: bytes) -> bool:
         """Makes the file `name`, durable when this returns; False, and no change, if it is there."""
         ...

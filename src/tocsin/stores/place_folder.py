@@ -34,6 +34,9 @@ class FolderPlace:
         with self._disk():
             self._folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
 
+    def keeps_versions(self) -> bool:
+        return False
+
     def create(self, name: str, data: bytes) -> bool:
         path = self._folder / name
         draft = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")

@@ -127,6 +127,11 @@ class S3Place:
                 " of this one"
             )
 
+    def keeps_versions(self) -> bool:
+        """By what it says of the object it was tried with: with versioning on or suspended, each has a version."""
+        with self._asked():
+            return obstore.head(self._store, PROBE).get("version") is not None
+
     def create(self, name: str, data: bytes) -> bool:
         with self._asked():
             try:
