@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.disks import disk
 from tests.faults.object_store import SECRET, ObjectStore
 from tocsin.model.errors import Invalid, TocsinError, Unavailable
 from tocsin.stores.place import Place, place_at
@@ -38,6 +39,21 @@ def test_a_file_is_made_once(place: Place) -> None:
     place.remove(["two", "no such file"])
     place.remove(["two"])
     assert place.read("two") is None
+
+
+@pytest.mark.faults
+def test_a_folder_on_a_full_disk_is_not_filled_with_drafts(tmp_path: Path) -> None:
+    """The archive tries again every few seconds, and with more events each time: each try has another name."""
+    with disk(tmp_path / "small", 100) as small:
+        place = FolderPlace(small.place)
+        place.create("day=1/one", b"one")
+        small.fill()
+        for number in range(3):
+            with pytest.raises(Unavailable, match="No space left on device; free some"):
+                place.create(f"day=1/{number}", bytes(5_000))
+        assert {file.name for file in place.found()} == {"day=1/one", "filler"}
+        small.free()
+        assert place.create("day=1/two", bytes(5_000))
 
 
 def test_how_places_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

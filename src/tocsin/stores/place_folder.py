@@ -43,9 +43,11 @@ class FolderPlace:
         with self._disk():
             path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             draft.unlink(missing_ok=True)  # of one who was killed
-            write_synced(draft, data, 0o600)
-            made = _link(draft, path)
-            draft.unlink()
+            try:
+                write_synced(draft, data, 0o600)
+                made = _link(draft, path)
+            finally:
+                draft.unlink(missing_ok=True)  # room may be what is lacking, and the next file has another name
             sync_folder(path.parent)  # also for one who made it a moment earlier, and is not so far yet
             sync_folder(path.parent.parent)
         return made
