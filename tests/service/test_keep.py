@@ -486,6 +486,21 @@ def test_two_processes_share_one_spool(server: Server) -> None:
     other.spool.close()
 
 
+def test_a_full_spool_that_another_process_emptied_has_room(site: Site, tmp_path: Path) -> None:
+    """A process that is told that there is no room reads no call, and so must find out by itself."""
+    server = Server(site, tmp_path / "spool.sqlite", most=1)
+    other = Server(site, server.spool._path, most=1)
+    for one in (server, other):
+        one.cut_off()
+        assert one.say(one.call("ada", 0)) == [PROVISIONAL]
+    assert not server.keeper.has_room
+    server.back()
+    other.back()
+    assert server.keeper.has_room and other.keeper.has_room
+    server.spool.close()
+    other.spool.close()
+
+
 def test_while_older_calls_wait_newer_ones_go_behind_them(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a code would go to whoever came second, and a withdrawal would miss its report."""
     monkeypatch.setattr("tocsin.service.keep.DELIVERED_AT_ONCE", 1)

@@ -110,6 +110,7 @@ class Keeper:
         except Unavailable:  # keeps nothing from the journal: whoever needs the spool hears of it
             return False
         if not records:
+            self._look_for_room()  # another process may have delivered what filled it
             self._trouble.is_now(None)
             return False
         try:
