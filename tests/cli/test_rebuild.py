@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Run
+from tests.faults.object_store import ObjectStore
 from tests.sites import FixedClock, Site
 from tocsin.journal.archive import open_archive
+from tocsin.model.errors import Refused
 from tocsin.model.times import QUARTER_SECONDS
 from tocsin.service.deployment import Deployment
 from tocsin.stores.place_folder import FolderPlace
@@ -56,6 +58,23 @@ def test_everything_is_rebuilt_and_told(
     assert run("journal", "verify", "--data", str(new)).code == 0
     again = run(*words)
     assert again.code == 1 and "not empty" in again.err
+
+
+def test_from_a_bucket(run: Run, site: Site, clock: FixedClock, object_store: ObjectStore, tmp_path: Path) -> None:
+    url = object_store.new_url()
+    with object_store.opened():
+        deployment = site.with_archive(url)
+        site.report("ada", 0)
+        assert deployment.archiver is not None
+        deployment.archiver.catch_up()
+        words = ("--archive", url, "--keys", str(site.top / "keys"), "--settings", str(site.top / "tocsin.toml"))
+        done = run("rebuild", *words, "--data", str(tmp_path / "new"), "--json")
+        assert done.code == 0, done.err
+        tip = deployment.journal.tip()
+        assert (done.json["sequence"], done.json["digest"], done.json["term"]) == (tip.sequence, tip.digest.hex(), 2)
+        assert run("drill", "rebuild", "--data", str(tmp_path / "new"), "--archive", url).code == 0
+        with pytest.raises(Refused, match="term 2"):
+            deployment.archiver.catch_up()
 
 
 def test_the_drill_compares_and_changes_nothing(run: Run, archived: Deployment, tmp_path: Path) -> None:

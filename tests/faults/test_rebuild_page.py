@@ -40,7 +40,7 @@ def head(top: Path) -> Released:
 
 @pytest.mark.faults
 def test_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The old primary is a server that nobody stopped: it takes reports, and archives and publishes nothing more."""
+    """The old primary is a server that nobody stopped: it archives and publishes nothing more, and takes no call."""
     clock = FixedClock(SystemClock().now() - 1800)
     old, archive, new = tmp_path / "old", tmp_path / "archive", tmp_path / "tocsin"
     site = new_site(old, archive, clock)
@@ -75,8 +75,9 @@ def test_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fenced = open_archive(FolderPlace(archive)).tip()
     assert fenced.term == 2 and fenced.sequence >= sequence
 
-    assert primary.verdict(report("eve", site.cards[11], 2, SystemClock().now()).body) is Verdict.TAKEN
-    until("the old primary is told", lambda: "replaced" in primary.err or "term" in primary.err)
+    until("the old primary is told", lambda: "written by a journal of term 2" in primary.err)
+    assert primary.verdict(report("eve", site.cards[11], 2, SystemClock().now()).body) is None
+    until("and says it", lambda: "answered 503" in primary.err)
     assert open_archive(FolderPlace(archive)).tip() == fenced
 
     rebuilt = Server.real(new, tmp_path / "rebuilt")

@@ -242,8 +242,11 @@ class Watched:
         self.flaky = Flaky(place)
         self.trouble: list[str | None] = []
         self.behind: list[Behind] = []
+        self.replaced: list[str] = []
         archiver = Archiver(site.deployment.journal, site.clock, self.flaky)
-        self.loop = ArchiverLoop(archiver, site.clock, 60, self.trouble.append, self.behind.append)
+        self.loop = ArchiverLoop(
+            archiver, site.clock, 60, self.trouble.append, self.behind.append, self.replaced.append
+        )
 
 
 def test_trouble_is_told_once_and_over_once_and_how_far_behind(site: Site, place: Place, clock: FixedClock) -> None:
@@ -259,6 +262,19 @@ def test_trouble_is_told_once_and_over_once_and_how_far_behind(site: Site, place
     assert watched.loop.round() == 60
     assert watched.trouble == ["the archive is away", None]
     assert watched.behind[-1] == Behind(0, clock.now())
+
+
+def test_who_takes_calls_is_told_that_a_higher_term_rules(site: Site, place: Place) -> None:
+    """And of no lesser trouble: no call is refused because the archive is away."""
+    watched = Watched(site, place)
+    watched.flaky.away = 2
+    watched.loop.round()
+    watched.flaky.away = 0
+    watched.loop.round()
+    assert watched.trouble == ["the archive is away", None] and watched.replaced == []
+    open_archive(place).raise_term(2)
+    watched.loop.round()
+    assert len(watched.replaced) == 1 and "term 2" in watched.replaced[0]
 
 
 def test_the_files_of_a_day_that_is_over_are_put_together(site: Site, place: Place, clock: FixedClock) -> None:

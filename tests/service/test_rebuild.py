@@ -241,6 +241,30 @@ def test_an_archive_that_is_behind_the_public_head_is_refused(site: Site, tmp_pa
     assert archive.term == 1
 
 
+class Vanishing(Kept):
+    """An archive that is gone in the middle of being read."""
+
+    def read(self, after: int = 0) -> Iterator[list[StoredEvent]]:
+        yield next(super().read(after))
+        raise Unavailable("the archive is away")
+
+
+def test_an_archive_that_is_gone_in_the_middle_leaves_nothing_behind(site: Site, tmp_path: Path) -> None:
+    refused(site, tmp_path, Vanishing(site.deployment.journal.read(0)), Unavailable)
+    rebuilt(site, tmp_path)
+
+
+class Fenceless(Kept):
+    """An archive that can be read, and whose term nobody can raise now."""
+
+    def raise_term(self, term: int) -> None:
+        raise Unavailable("the archive is away")
+
+
+def test_what_does_not_stop_the_old_primary_is_no_rebuild(site: Site, tmp_path: Path) -> None:
+    refused(site, tmp_path, Fenceless(site.deployment.journal.read(0)), Unavailable)
+
+
 def test_what_is_left_is_taken_over(site: Site, tmp_path: Path) -> None:
     """The public files survived, with a head of a higher term than the archive says; settings were put there."""
     new = tmp_path / "new"
@@ -292,6 +316,19 @@ def test_the_old_primary_puts_out_nothing_over_the_new_head(site: Site, tmp_path
         site.deployment.publisher().publish()
     assert objects(site.top)["v1/head"] == head
     new.close()
+
+
+def test_the_old_primary_puts_out_nothing_in_a_bucket_of_its_own(site: Site, tmp_path: Path) -> None:
+    """Nothing that it reads there tells of the new one: the archive does."""
+    rebuilt(site, tmp_path)
+    old = site.with_archive(str(tmp_path / "archive"))
+    before = objects(site.top)
+    site.report("ida", 50)
+    site.clock.wait(QUARTER_SECONDS)
+    with pytest.raises(Refused) as why:
+        old.publisher().publish()
+    assert why.value.code == "old_term" and objects(site.top)["v1/head"] == before["v1/head"]
+    assert opened(tmp_path).tip().term == 2
 
 
 # --- erased days ------------------------------------------------------------------------------------------------------

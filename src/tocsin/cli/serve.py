@@ -136,7 +136,7 @@ def _run(
         parts: list[Prover | PublisherLoop | ArchiverLoop] = [
             prover,
             loop,
-            *_archiver_loops(deployment, telemetry, troubles),
+            *_archiver_loops(deployment, performer, troubles),
         ]
         for part in parts:
             part.start()
@@ -156,11 +156,11 @@ def _prover(deployment: Deployment, performer: Performer, log: Log, troubles: "_
     return Prover(deployment.journal, found)
 
 
-def _archiver_loops(deployment: Deployment, telemetry: Telemetry, troubles: "_Troubles") -> list[ArchiverLoop]:
-    """The one that archives, where there is an archive."""
+def _archiver_loops(deployment: Deployment, performer: Performer, troubles: "_Troubles") -> list[ArchiverLoop]:
+    """The one that archives, where there is an archive. Once a rebuilt journal rules that, no call is taken here."""
 
     def looked(behind: Behind) -> None:
-        telemetry.measure(
+        performer.telemetry.measure(
             {
                 metric.ARCHIVE_BEHIND_SECONDS: {"": behind.seconds(deployment.held_clock.now())},
                 metric.ARCHIVE_BEHIND_EVENTS: in_whole_tens(behind.events),
@@ -170,7 +170,8 @@ def _archiver_loops(deployment: Deployment, telemetry: Telemetry, troubles: "_Tr
     if deployment.archiver is None:
         return []
     every_seconds, told = deployment.settings.archive.every_seconds, troubles.teller("archiving")
-    return [ArchiverLoop(deployment.archiver, deployment.held_clock, every_seconds, told, looked)]
+    clock, replaced = deployment.held_clock, performer.take_no_more
+    return [ArchiverLoop(deployment.archiver, clock, every_seconds, told, looked, replaced)]
 
 
 def _read(deployment: Deployment, log: Log) -> Performer:

@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from tocsin.model.errors import TocsinError
+from tocsin.model.errors import Refused, TocsinError
 from tocsin.model.ports import Clock
 from tocsin.model.times import Day, Instant, day_of
 from tocsin.service import fault
@@ -41,13 +41,16 @@ class ArchiverLoop:
         every_seconds: int,
         told_trouble: Told,
         looked: Callable[[Behind], None] = lambda behind: None,
+        replaced: Callable[[str], None] = lambda why: None,
     ) -> None:
-        """`looked` is told after each run how far the archive is behind, in the thread."""
+        """`looked` is told after each run how far the archive is behind, in the thread; `replaced`, as a sentence, that
+        a journal of a higher term has taken over."""
         self._archiver = archiver
         self._clock = clock
         self._every_seconds = every_seconds
         self._trouble = Trouble(told_trouble)
         self._looked = looked
+        self._replaced = replaced
         self._level_at: Instant | None = None
         self._compacted_before = Day(0)
         self._stopped = threading.Event()
@@ -77,7 +80,12 @@ class ArchiverLoop:
         if self._level_at is None:
             self._level_at = self._clock.now()
         began = self._clock.now()
-        self._archiver.catch_up()
+        try:
+            self._archiver.catch_up()
+        except Refused as refused:
+            if refused.code == "old_term":
+                self._replaced(str(refused))
+            raise
         self._level_at = began
 
     def _compact(self) -> None:
