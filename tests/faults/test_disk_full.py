@@ -4,6 +4,7 @@ import http.client
 import os
 import queue
 import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from tocsin.cli import main
 from tocsin.cli.phone import Phone
 from tocsin.client.calls import make_report
 from tocsin.formats.wire import decode_answer, decode_call
+from tocsin.journal.archive import make_archive
 from tocsin.journal.verify import verify
 from tocsin.model.calls import ReportCall, SentKey, Verdict
 from tocsin.model.claims import report_id
@@ -30,6 +32,8 @@ from tocsin.service.clock import SystemClock
 from tocsin.service.deployment import Deployment
 from tocsin.service.founding import found
 from tocsin.service.key_folder import KeyFolder
+from tocsin.service.rebuild import Rebuilt, rebuild
+from tocsin.stores.place_folder import FolderPlace
 from tocsin.web.problems import Problem
 
 pytestmark = pytest.mark.faults
@@ -283,3 +287,39 @@ def test_files_that_may_grow_no_further(tmp_path: Path) -> None:
     assert site.performer.ledger.reports.count == 60
     assert verify(site.deployment.journal).sequence == 64
     site.deployment.close()
+
+
+def test_a_rebuild(tmp_path: Path) -> None:
+    """Wherever the room ends: without a journal nothing is left, and with room the same command works."""
+    clock = FixedClock()
+    site = Site(tmp_path / "old", clock)
+    for serial in range(3):
+        site.report(f"phone {serial}", serial)
+    clock.wait(QUARTER_SECONDS)
+    site.deployment.publisher().publish()
+    archive = make_archive(FolderPlace(tmp_path / "archive"))
+    archive.append(site.deployment.journal.read(0), 1)
+    site.deployment.close()
+
+    def again(top: Path) -> Rebuilt:
+        return rebuild(top, lambda settings: archive, site.top / "keys", site.top / "tocsin.toml", clock)
+
+    ended = set()
+    with disk(tmp_path / "small", 1000) as small:
+        top = small.place / "new"
+        for kilobytes in (4, 16, 40, 60, 80, 100, 120, 140, 160, 180, 200, 240, 280):
+            small.resize(kilobytes)
+            try:
+                ended.add("whole" if again(top).unfinished is None else "unfinished")
+            except Unavailable as error:
+                assert "free some" in str(error) or "room" in str(error)
+                assert names(small.place) == set()
+                ended.add("nothing")
+            small.resize(1000)
+            if not top.exists():
+                assert again(top).unfinished is None
+            with closing(Deployment(top, clock)) as deployment:
+                deployment.publisher().restore()
+                assert verify(deployment.journal).term == archive.tip().term
+            shutil.rmtree(top)
+    assert ended == {"nothing", "unfinished", "whole"}
