@@ -403,6 +403,24 @@ def test_a_record_that_breaks_us_is_set_aside(
     assert server.spool.records() == 0
 
 
+def test_a_withdrawal_waits_for_its_report_that_fails(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Delivered before it, it would lead to nothing, and what was taken back would become public."""
+    server.cut_off()
+    server.say(server.call("ada", 0), withdraw_call(drawn("ada w")), server.call("bob", 1))
+    deliver, fails = Performer._deliver, [True, True]
+
+    def fragile(performer: Performer, group: Any, record: Record, *rest: Any) -> None:
+        if record.number == 1 and fails:
+            raise ZeroDivisionError(fails.pop())
+        deliver(performer, group, record, *rest)
+
+    monkeypatch.setattr(Performer, "_deliver", fragile)
+    server.back()
+    assert (server.recorded(), server.spool.records()) == (["reported"], 2)
+    server.back()
+    assert (server.recorded(), server.spool.records()) == (["reported", "reported", "withdrawn"], 0)
+
+
 def test_a_record_that_was_changed_is_set_aside(server: Server) -> None:
     """Moved to another claim, or with another time: it does not open."""
     server.cut_off()

@@ -139,11 +139,26 @@ class Keeper:
             raise
         except Exception as error:  # a bug: one record must not keep those behind it
             if len(records) > 1:
-                return [number for record in records for number in self._store([record])]
+                return self._store_one_by_one(records)
             _log.error("a record of the spool can't be delivered: %s", fault.told(error))
             self._spool.failed(records[0].number)
             return []
         return [record.number for record in records]
+
+    def _store_one_by_one(self, records: Sequence[Record]) -> list[int]:
+        """As `_store`. What is about the same report as one that fails stays behind it, and is set aside with it: a
+        withdrawal that came first would find nothing to take back."""
+        stored: list[int] = []
+        failed: set[bytes] = set()
+        for record in records:
+            about = {claim[1:] for claim in record.claims}
+            if not failed.isdisjoint(about):
+                self._spool.failed(record.number)
+            elif done := self._store([record]):
+                stored += done
+            else:
+                failed |= about
+        return stored
 
     def _tell_lost(self, count: int) -> None:
         if count:
