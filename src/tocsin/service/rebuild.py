@@ -117,6 +117,7 @@ def rebuild(
 
         def publisher(follower: Follower) -> Publisher:
             deployment.checkpoints.keep_up(follower)  # so that the first start need not fold it once more
+            watch.part("checkpoint written")
             return deployment.publisher(follower=follower)
 
         with closing(deployment):
