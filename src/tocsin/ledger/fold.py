@@ -295,10 +295,10 @@ def _take_back_person(ledger: Ledger, root: int) -> None:
     for report in person:
         keys = ledger.keys[KeyKind(reports["key_kind"][report])]
         first, count = int(reports["first_row"][report]), int(reports["rows"][report])
-        for row in range(first, first + count):
-            head = int(keys["head"][row])
-            if _holds_first(ledger, keys, head, row) and not keys["final"][head]:
-                keys["final"][head] = True  # O3
+        is_final = keys["final"]
+        for row, head in enumerate(keys["head"][first : first + count].tolist(), first):
+            if (head == row or _holds_first(ledger, keys, head, row)) and not is_final[head]:
+                is_final[head] = True  # O3
                 final.append((keys.kind, head))
     changed = tuple(row for row in person if not reports["withdrawn"][row])
     reports["withdrawn"][person] = True
@@ -307,7 +307,7 @@ def _take_back_person(ledger: Ledger, root: int) -> None:
 
 def _holds_first(ledger: Ledger, keys: KeyTable, head: int, row: int) -> bool:
     """Whether `row` of `keys` owns its key, or would but for an objection: its withdrawal is then final for the key."""
-    for earlier in keys.holders.get(head, [head]):
+    for earlier in keys.holders[head]:
         if earlier == row:
             return True
         report = keys["report"][earlier]
