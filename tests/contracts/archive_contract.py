@@ -6,6 +6,7 @@ A place's test module derives a class from `ArchiveContract` and gives it the fi
 import hashlib
 import threading
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
@@ -182,6 +183,26 @@ class ArchiveContract:
         assert [*first, *(event for page in pages for event in page)] == events, "a reader that had begun"
         assert everything(open_archive(place), 3) == events[3:]
         assert archive.prove() == archive.tip() and archive.tip().sequence == 300
+
+    def test_a_large_day_is_put_together_and_erased_piece_by_piece(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Memory is that of a piece: a server does this while it takes calls, on the day after a surge too."""
+        events = story(96, late=[60])
+        archive = filled(place, events, 2)
+        sizes = [file.length for file in archive._files() if file.day == TODAY]
+        monkeypatch.setattr("tocsin.journal.archive.TOGETHER_BYTES", sum(sizes) // 4)
+        monkeypatch.setattr("tocsin.journal.archive_files.RUN_BYTES", 1)
+        monkeypatch.setattr("tocsin.journal.archive_files.RUN_FILES", 1)
+        assert archive.compact(TODAY)
+        files = [file for file in archive._files() if file.day == TODAY]
+        assert 3 <= len(files) < len(sizes)
+        assert all(one.last < next_one.first for one, next_one in pairwise(files)), "each has a span of its own"
+        assert everything(open_archive(place)) == events
+        gone = sum((event.content or b"")[:4] == TODAY.to_bytes(4, "big") for event in events)
+        assert archive.erase(TODAY) == gone and archive.erase(TODAY) == 0
+        assert not contents_left(place, TODAY)
+        assert open_archive(place).prove().sequence == 96
 
     def test_an_erased_day_leaves_no_byte_and_stays_provable(self, place: Place) -> None:
         """What is erased is erased in the archive too, late events and dead files included."""

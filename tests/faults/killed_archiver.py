@@ -24,7 +24,7 @@ SEWN: tuple[tuple[Any, str], ...] = (
     (os, "link"),
     (obstore, "put"),
     (DeltaTable, "create_write_transaction"),
-    (TableOptimizer, "z_order"),
+    (TableOptimizer, "compact"),
     (DeltaTable, "vacuum"),
 )
 

@@ -11,6 +11,7 @@ there; what is read is sorted, and a gap is told. Source: ``docs/formats/archive
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, TypeVar
 
 import pyarrow as pa
@@ -36,6 +37,9 @@ DEAD_HOURS: Final = 1
 """How long a file that was put together with others stays, for readers of ours and of other makes."""
 ORPHAN_SECONDS: Final = 3600
 """A file that no version names, and that is older, comes from a writer that died: it goes with the next erasure."""
+TOGETHER_BYTES: Final = 32 << 20
+"""A day's files are put together into files of about this size, one after the other: memory is that of one of them,
+however many reports the day had, for a server does this while it takes calls."""
 READERS: Final = 8
 """Files fetched at once: a day that is not put together yet has a thousand, and a bucket takes its time for each."""
 
@@ -208,8 +212,11 @@ class Archive:
         def rewrite() -> bool:
             if sum(file.day == day and file.is_as_appended for file in self._files()) < 2:
                 return False
-            self._table.optimize.z_order(
-                ["sequence"], partition_filters=[(PARTITION, "=", str(day))], commit_properties=_once()
+            self._table.optimize.compact(
+                partition_filters=[(PARTITION, "=", str(day))],
+                target_size=TOGETHER_BYTES,
+                max_concurrent_tasks=1,
+                commit_properties=_once(),
             )
             return True
 
@@ -220,20 +227,23 @@ class Archive:
     def erase(self, day: Day) -> int:
         """Takes away every content that is sealed under the key of `day`, and every file that still held one.
 
-        Returns the number of events it took one from. Numbering, chain and claims stay provable. May be repeated.
+        Returns the number of events it took one from. May be cut off, and repeated. Numbering, chain and claims stay
+        provable.
         """
 
-        def rewrite() -> int:
-            if not any(file.may_hold(day) for file in self._files()):
-                return 0
+        def rewrite(first: int, last: int) -> int:
             done = self._table.update(
                 updates={"content": "NULL", "content_day": "NULL"},
-                predicate=f"content_day = {day}",
+                predicate=f"content_day = {day} AND sequence BETWEEN {first} AND {last}",
                 commit_properties=_once(),
             )
             return int(done["num_updated_rows"])
 
-        erased = self._swap(self._settled(rewrite))
+        self.tip()
+        erased = 0
+        for run in runs([file for file in self._files() if file.may_hold(day)]):  # not at once, for the sake of memory
+            first, last = run[0].first, max(file.last for file in run)
+            erased += self._swap(self._settled(partial(rewrite, first, last)))
         self._bury(0)
         self._sweep()
         return erased
