@@ -11,7 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks import appends, engines, flood, fortnight, intake, machine, matching, public_set, rebuild, story
+from benchmarks import (
+    appends,
+    archive,
+    engines,
+    flood,
+    fortnight,
+    intake,
+    machine,
+    matching,
+    public_set,
+    rebuild,
+    story,
+)
 from benchmarks.table import Row, markdown
 
 FOLDER: Final = Path(".bench")
@@ -34,6 +46,7 @@ LARGE: Final[dict[str, Callable[[Path], list[Row]]]] = {
     "public-set-large": lambda folder: public_set.measure(folder, LARGE_REPORTS),
     "fortnight": lambda folder: fortnight.measure(folder, 150_000),
     "fortnight-large": lambda folder: fortnight.measure(folder, 1_000_000),
+    "archive": archive.measure,
     "rebuild": lambda folder: rebuild.measure(folder, 150_000),
     "rebuild-large": lambda folder: rebuild.measure(folder, 1_000_000),
 }

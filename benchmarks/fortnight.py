@@ -49,9 +49,12 @@ MARGIN_SECONDS: Final = 3600
 """The story ends so long before the present, for what is measured on it afterwards takes two quarter-hours more."""
 
 
-class _Report(Struct, frozen=True):
+class Report(Struct, frozen=True):
+    """One that was appended: its number, its report ID, the instants at which its keys are due."""
+
     sequence: int
     id: bytes
+    releases: NDArray[np.int64]
 
 
 class _Public:
@@ -198,7 +201,7 @@ def prepare(top: Path, reports: int, end: Instant) -> None:
     found(top, SETTINGS, clock)
     deployment = Deployment(top, clock)
     batches = issue(deployment.performer(), reports + LATE_REPORTS)
-    public, withdrawals = _Public(), defaultdict[int, list[_Report]](list)
+    public, withdrawals = _Public(), defaultdict[int, list[Report]](list)
     written = 0
     for step in range(1, STEPS + 1):
         clock.at = at = begin + step * QUARTER_SECONDS
@@ -212,7 +215,8 @@ def prepare(top: Path, reports: int, end: Instant) -> None:
                 group.append(NewEvent(Withdrawn(report.sequence), None, (withdrawal_claim(report.id),)))
                 public.leave(report.sequence)
             for number in range(written, reports * step // STEPS):
-                report = _report(group, number, at, day_key, public)
+                report = append_report(group, number, at, day_key)
+                public.wait(report.sequence, report.releases)
                 if number % WITHDRAWN_OF == 0:
                     withdrawals[at + DAY_SECONDS].append(report)
             written = reports * step // STEPS
@@ -241,7 +245,8 @@ def _publish(group: Group, version: int, at: int, public: _Public) -> None:
     group.append(NewEvent(body, None, (version_claim(version),)))
 
 
-def _report(group: Group, number: int, at: int, day_key: bytes, public: _Public) -> _Report:
+def append_report(group: Group, number: int, at: int, day_key: bytes) -> Report:
+    """Appends report `number`, of fourteen keys, as it is stored when it came `at`."""
     keys = _keys(at)
     steps = _holds(release_instants(key_ends(keys["record"]), at, np.zeros(KEYS_PER_REPORT, np.int64)))
     own_id = secrets.token_bytes(32)
@@ -261,8 +266,7 @@ def _report(group: Group, number: int, at: int, day_key: bytes, public: _Public)
     )
     sealed = seal(day_key, day_of(at), body.kind, own_id, encode_content(content), secrets.token_bytes(NONCE_BYTES))
     stored = group.append(NewEvent(body, sealed, (tracking_claim(own_id), *_claims())))
-    public.wait(stored.sequence, release_instants(key_ends(keys["record"]), at, np.array(steps)))
-    return _Report(stored.sequence, own_id)
+    return Report(stored.sequence, own_id, release_instants(key_ends(keys["record"]), at, np.array(steps)))
 
 
 def _keys(at: int) -> NDArray[np.void]:

@@ -8,11 +8,13 @@
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,13 +38,14 @@ SECRET = "the secret of the object store"
 class ObjectStore:
     """One store, with one bucket, which its first write makes.
 
-    `master` and `filer`: where its own shell finds it.
+    `master` and `filer`: where its own shell finds it; `metrics`: the port at which it tells of itself.
     """
 
-    def __init__(self, port: int, master: str = "", filer: str = "") -> None:
+    def __init__(self, port: int, master: str = "", filer: str = "", metrics: int = 0) -> None:
         self.port = port
         self._master = master
         self._filer = filer
+        self._metrics = metrics
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -74,6 +77,15 @@ class ObjectStore:
             timeout=PATIENCE_SECONDS,
         )
         return f"s3://{VERSIONED}/prefix-{next(NAMES)}"
+
+    def requests(self) -> Counter[str]:
+        """How many requests it has answered, by its own count: PUT, GET (HEAD too), LIST, DELETE."""
+        text = httpx.get(f"http://{HOST}:{self._metrics}/metrics", trust_env=False).text
+        told = re.findall(rf'^SeaweedFS_s3_request_total{{bucket="{BUCKET}",.*type="(\w+)"}} (\d+)', text, re.MULTILINE)
+        counted = Counter[str]()
+        for kind, number in told:
+            counted[kind] += int(number)
+        return counted
 
     @contextmanager
     def careless(self) -> Iterator["ObjectStore"]:
@@ -108,10 +120,11 @@ def running_object_store(home: Path) -> Iterator[ObjectStore]:
     data, log = home / "data", home / "log"
     data.mkdir()
     log.mkdir()
-    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
-    ports = dict(zip((*names, "s3.port", "s3.port.grpc"), _free_ports(len(names) + 2), strict=True))
+    servers = ("master", "volume", "filer", "s3")
+    names = ("metricsPort", *(f"{server}.{port}" for server in servers for port in ("port", "port.grpc")))
+    ports = dict(zip(names, _free_ports(len(names)), strict=True))
     master, filer = (f"{HOST}:{ports[f'{name}.port']}.{ports[f'{name}.port.grpc']}" for name in ("master", "filer"))
-    store = ObjectStore(ports["s3.port"], master, filer)
+    store = ObjectStore(ports["s3.port"], master, filer, ports["metricsPort"])
     command = [_program(), f"-logdir={log}", "server", f"-dir={data}", f"-ip={HOST}", f"-ip.bind={HOST}", "-s3"]
     command += ["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=50", "-s3.port.iceberg=0"]
     command += ["-s3.port.lance=0"]  # else every one takes 9101
