@@ -48,6 +48,17 @@ def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectSto
         yield store
 
 
+@pytest.fixture(params=["folder", "bucket"])
+def archive_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A place for an archive that nobody had before: in a folder, and in a real bucket."""
+    if request.param == "folder":
+        yield str(tmp_path / "archive")
+    else:
+        store: ObjectStore = request.getfixturevalue("object_store")
+        with store.opened():
+            yield store.new_url()
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server that has no standby, started once for all tests that ask for it."""

@@ -43,16 +43,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.deployment.close()
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "folder":
-        yield str(tmp_path / "archive")
-    else:
-        store: ObjectStore = request.getfixturevalue("object_store")
-        with store.opened():
-            yield store.new_url()
-
-
 def give_archive(site: Site, url: str) -> None:
     """An archive to which processes archive each second; their clock is the site's as it stands."""
     site.with_archive(url)
@@ -78,9 +68,9 @@ def killed(site: Site, step: int) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_an_archiver_killed_at_any_step(site: Site, url: str) -> None:
+def test_an_archiver_killed_at_any_step(site: Site, archive_url: str) -> None:
     """Between file and commit too, and while it puts a day together: on one archive, so that what is left piles up."""
-    site.with_archive(url)
+    site.with_archive(archive_url)
     serials = iter(range(100))
 
     def live_a_day() -> list[StoredEvent]:
@@ -105,14 +95,14 @@ def test_an_archiver_killed_at_any_step(site: Site, url: str) -> None:
         journal = live_a_day()
         ran = killed(site, kill * steps // KILLS)
         assert ran.returncode == -9, ran.stderr
-        found = archived_by(url)
+        found = archived_by(archive_url)
         assert found == journal[: len(found)]
         lengths.add(len(journal) - len(found))
     assert len(lengths) == 2, "some kills came before the commit, and some behind"
     journal = live_a_day()
     assert killed(site, MOST_STEPS).returncode == 0
-    assert archived_by(url) == journal
-    assert len(open_archive(place_at(url)).held().loose_days) <= 1, "what the dead left undone is done"
+    assert archived_by(archive_url) == journal
+    assert len(open_archive(place_at(archive_url)).held().loose_days) <= 1, "what the dead left undone is done"
 
 
 def test_archivers_of_an_older_and_a_newer_term(site: Site, object_store: ObjectStore, tmp_path: Path) -> None:

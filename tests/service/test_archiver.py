@@ -1,14 +1,13 @@
 """The archiver beside its like, a publisher that waits for it, and what a crash between two steps leaves behind."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from tests.faults.object_store import ObjectStore
 from tests.service.journals import Meddled
 from tests.service.test_publish import Failing, published
 from tests.sites import FixedClock, Site
@@ -313,20 +312,10 @@ def test_it_runs_until_it_is_stopped(site: Site, place: Place) -> None:
 # --- a deployment -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    if request.param == "folder":
-        yield str(tmp_path / "archive")
-    else:
-        store: ObjectStore = request.getfixturevalue("object_store")
-        with store.opened():
-            yield store.new_url()
-
-
-def test_a_deployment_with_an_archive_publishes_from_it(site: Site, url: str) -> None:
-    deployment = site.with_archive(url)
+def test_a_deployment_with_an_archive_publishes_from_it(site: Site, archive_url: str) -> None:
+    deployment = site.with_archive(archive_url)
     deployment.refuse_unfit_archive()
     site.clock.wait(QUARTER_SECONDS)
     assert deployment.publisher().publish() == 1
-    assert archived(place_at(url)) == deployment.journal.read(0)
-    assert replace(open_archive(place_at(url)).tip(), beats=0) == replace(deployment.journal.tip(), beats=0)
+    assert archived(place_at(archive_url)) == deployment.journal.read(0)
+    assert replace(open_archive(place_at(archive_url)).tip(), beats=0) == replace(deployment.journal.tip(), beats=0)

@@ -1,23 +1,19 @@
 """Archiving for as long as a server runs: a thread that wakes every minute, and never gives up."""
 
-import logging
-import threading
 from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
 
-from tocsin.model.errors import Refused, TocsinError
+from tocsin.model.errors import Refused
 from tocsin.model.ports import Clock
 from tocsin.model.times import Day, Instant, day_of
-from tocsin.service import fault
 from tocsin.service.archiver import Archiver
+from tocsin.service.rounds import Rounds
 from tocsin.service.trouble import Told, Trouble
 
 RETRY_SECONDS: Final = 5
 """After a failure, where the next run would be later."""
-
-_log = logging.getLogger(__name__)
 
 
 class Behind(Struct, frozen=True):
@@ -31,7 +27,7 @@ class Behind(Struct, frozen=True):
         return max(0, now - self.level_at)
 
 
-class ArchiverLoop:
+class ArchiverLoop(Rounds):
     """The thread that archives every so many seconds, and puts the files of a day that is over together."""
 
     def __init__(
@@ -45,6 +41,7 @@ class ArchiverLoop:
     ) -> None:
         """`looked` is told after each run how far the archive is behind, in the thread; `replaced`, as a sentence, that
         a journal of a higher term has taken over."""
+        super().__init__("archiver")
         self._archiver = archiver
         self._clock = clock
         self._every_seconds = every_seconds
@@ -53,28 +50,13 @@ class ArchiverLoop:
         self._replaced = replaced
         self._level_at: Instant | None = None
         self._compacted_before = Day(0)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="archiver", daemon=True)
-
-    def start(self) -> None:
-        """Starts the thread; its first run begins at once."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends the thread, after the run that it is in."""
-        self._stopped.set()
-        self._thread.join()
 
     def round(self) -> int:
         """One run. Returns the seconds to sleep; raises nothing."""
-        trouble = self._attempt(self._archive) or self._attempt(self._compact)
+        trouble = self.attempt(self._archive) or self.attempt(self._compact)
         self._trouble.is_now(trouble)
-        self._attempt(self._look)
+        self.attempt(self._look)
         return min(RETRY_SECONDS, self._every_seconds) if trouble else self._every_seconds
-
-    def _run(self) -> None:
-        while not self._stopped.is_set():
-            self._stopped.wait(self.round())
 
     def _archive(self) -> None:
         if self._level_at is None:
@@ -97,15 +79,3 @@ class ArchiverLoop:
     def _look(self) -> None:
         if self._level_at is not None:
             self._looked(Behind(self._archiver.behind_events(), self._level_at))
-
-    @staticmethod
-    def _attempt(work: Callable[[], None]) -> str | None:
-        """What went wrong with `work`, as a sentence; None if nothing did."""
-        try:
-            work()
-        except TocsinError as error:
-            return str(error)
-        except Exception as error:  # a bug: an archiver that is gone would be found out when it is needed
-            _log.error("archiving failed: %s", fault.told(error))
-            return f"a fault in tocsin itself ({fault.told(error)}): please report it"
-        return None
