@@ -255,7 +255,8 @@ def append_report(group: Group, number: int, at: int, day_key: bytes) -> Report:
         serial=number % BATCH_CARDS,
         provider=1,
         sent=secrets.token_bytes(32),
-        keys=keys,
+        key_kind=KeyKind.GAEN,
+        key_rows=keys.tobytes(),
     )
     body = Reported(
         id=encode(own_id),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.journal.vectors import DAY, DAY_KEY, JOURNAL, REPORT_ID, VECTORS, NoDayKeys, OneDayKey
 from tocsin.journal.content import Opener, decode_content, encode_content, seal
@@ -27,7 +28,8 @@ def content_of_vector() -> ReportContent:
     keys["key_kind"] = 1
     keys["position"] = VECTOR["positions"]
     keys["record"] = np.frombuffer(bytes.fromhex("".join(VECTOR["records"])), RECORD)
-    return ReportContent(VECTOR["batch"], VECTOR["serial"], VECTOR["provider"], bytes.fromhex(VECTOR["sent"]), keys)
+    sent = bytes.fromhex(VECTOR["sent"])
+    return ReportContent(VECTOR["batch"], VECTOR["serial"], VECTOR["provider"], sent, KeyKind.GAEN, keys.tobytes())
 
 
 @st.composite
@@ -40,7 +42,7 @@ def contents(draw: st.DrawFn) -> ReportContent:
     keys["position"] = positions
     u32 = st.integers(0, 2**32 - 1)
     sent = draw(st.binary(min_size=32, max_size=32))
-    return ReportContent(draw(u32), draw(st.integers(0, 2**16 - 1)), draw(u32), sent, keys)
+    return ReportContent(draw(u32), draw(st.integers(0, 2**16 - 1)), draw(u32), sent, KeyKind.GAEN, keys.tobytes())
 
 
 def test_vector_plain() -> None:
@@ -132,13 +134,14 @@ def test_what_can_t_be_sealed(key: bytes, day: int, kind: str, own_id: bytes, no
 @pytest.mark.parametrize(
     "change",
     [
-        lambda c: ReportContent(2**32, c.serial, c.provider, c.sent, c.keys),
-        lambda c: ReportContent(c.batch, -1, c.provider, c.sent, c.keys),
-        lambda c: ReportContent(c.batch, c.serial, c.provider, c.sent[1:], c.keys),
-        lambda c: ReportContent(c.batch, c.serial, c.provider, c.sent, c.keys["record"]),
-        lambda c: ReportContent(c.batch, c.serial, c.provider, c.sent, c.keys[::-1]),
+        lambda c: replace(c, batch=2**32),
+        lambda c: replace(c, serial=-1),
+        lambda c: replace(c, sent=c.sent[1:]),
+        lambda c: replace(c, key_rows=c.keys["record"].tobytes()),
+        lambda c: replace(c, key_kind=KeyKind.DP3T),
+        lambda c: replace(c, key_rows=c.keys[::-1].tobytes()),
     ],
-    ids=["batch", "serial", "sent", "dtype", "order"],
+    ids=["batch", "serial", "sent", "records alone", "kind", "order"],
 )
 def test_content_that_has_no_layout_is_invalid(change: Any) -> None:
     with pytest.raises(Invalid):
@@ -174,7 +177,7 @@ def dp3t_content(positions: tuple[int, ...] = (0, 2, 29)) -> ReportContent:
     keys["key_kind"], keys["position"] = KeyKind.DP3T, positions
     keys["record"]["key_data"] = [bytes([position]) * 32 for position in positions]
     keys["record"]["rolling_start_interval_number"], keys["record"]["rolling_period"] = 144 * 20_000, 144
-    return ReportContent(1, 2, 3, bytes(32), keys)
+    return ReportContent(1, 2, 3, bytes(32), KeyKind.DP3T, keys.tobytes())
 
 
 def test_day_keys_are_laid_out_as_the_page_says() -> None:

@@ -88,7 +88,7 @@ def test_something_of_every_kind(told: Story) -> None:
 
 
 def test_every_attribute_of_a_ledger_is_written() -> None:
-    elsewhere = {"objections", "report_by_id", "continuations", "verdicts", "reports", "keys", "withdrawals"}
+    elsewhere = {"objections", "report_by_id", "continuations", "letters", "reports", "keys", "withdrawals"}
     assert {*SAME} | elsewhere == vars(Ledger()).keys()
     assert {*State.__struct_fields__} - {*SAME} == {"revoked", "rolled_back", "letters", "reports", "index_bits"}
 

@@ -47,10 +47,10 @@ def test_a_view_is_written_through() -> None:
 def test_a_cell_is_found_without_writing_what_waits(ascending: list[int], written: int) -> None:
     columns = Columns(DTYPES)
     for number in ascending[:written]:
-        columns.append((number, False, b"abc"))
+        columns.add([number], [False], [b"abc"])
     assert len(columns["number"]) == len(ascending[:written])
     for number in ascending[written:]:
-        columns.append((number, True, b"abc"))
+        columns.add([number], [True], [b"abc"])
     found = {number: row for number in range(51) if (row := columns.find("number", number)) is not None}
     assert found == {number: row for row, number in enumerate(ascending)}
     assert [columns.cell("flag", row) for row in found.values()] == [row >= written for row in range(len(ascending))]
@@ -71,11 +71,11 @@ ROWS = st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.booleans(), st.bi
 
 @given(ROWS, st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
 def test_rows_added_one_by_one(rows: list[tuple[int, bool, bytes]], asked: set[int], extended: set[int]) -> None:
-    """They stand where `append` said, whatever is asked or added in between."""
+    """They stand where `add` said, whatever is asked or added in between."""
     columns = Columns(DTYPES)
     expected: list[tuple[int, bool, bytes]] = []
     for number, row in enumerate(rows):
-        assert columns.append(row) == len(expected)
+        assert columns.add(*([value] for value in row)) == len(expected)
         expected.append(row)
         if number in extended:
             assert columns.extend(1).start == len(expected)
@@ -90,7 +90,7 @@ def test_rows_added_one_by_one(rows: list[tuple[int, bool, bytes]], asked: set[i
 
 def test_a_table_torn_by_want_of_memory_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
     columns = Columns(DTYPES)
-    columns.append((1, True, b"abc"))
+    columns.add([1], [True], [b"abc"])
 
     def fail(*_: object) -> slice:
         raise MemoryError

@@ -15,7 +15,7 @@ from tocsin.model.base64url import encode
 from tocsin.model.calls import SentKey
 from tocsin.model.errors import Invalid
 from tocsin.model.events import Continued, Draft, Event, ReportContent, RolledBack, Target, Withdrawn
-from tocsin.model.keys import CONTENT_KEY, ReportType
+from tocsin.model.keys import CONTENT_KEY, KeyKind, ReportType
 from tocsin.model.policy import Policy
 from tocsin.model.times import DAY_SECONDS, Instant, day_of
 from tocsin.publication.plan import overtakes
@@ -47,7 +47,8 @@ def continuation(
         hold=(0,) * len(keys),
         report=report,
     )
-    content = ReportContent(batch, serial, provider, secret("sent"), np.array(rows, CONTENT_KEY))
+    key_rows = np.array(rows, CONTENT_KEY).tobytes()
+    content = ReportContent(batch, serial, provider, secret("sent"), KeyKind.GAEN, key_rows)
     return Draft(body, content=content)
 
 
@@ -243,7 +244,7 @@ def test_continuations_that_were_not_stored_are_taken_back() -> None:
     assert story.ledger.continuations == {0: [1, 2], 3: [4]}
     assert take_back(story.ledger, to)
     assert story.ledger.continuations == twin.continuations == {0: [1]}
-    assert story.ledger.report_by_id == twin.report_by_id and story.ledger.verdicts == twin.verdicts
+    assert story.ledger.report_by_id == twin.report_by_id and story.ledger.letters == twin.letters
     for name in twin.reports.names:
         assert story.ledger.reports[name].tobytes() == twin.reports[name].tobytes()
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from tests.builders import NOON, Story, day_key, key, report_call, tracking_id
+from tests.builders import NOON, Story, chain, day_key, key, report_call, tracking_id
 from tests.ledger.alike import state
 from tests.ledger.test_continued import continuation
 from tests.publication.press import PROMPT, public, step
@@ -38,12 +38,13 @@ from tocsin.model.events import (
     QuarantineLifted,
     Reinstated,
     Reported,
+    Revoked,
     RolledBack,
     Target,
     Withdrawn,
 )
 from tocsin.model.keys import KeyKind
-from tocsin.model.times import EMBARGO_SECONDS, QUARTER_SECONDS, Day, day_of, day_start
+from tocsin.model.times import DAY_SECONDS, EMBARGO_SECONDS, QUARTER_SECONDS, Day, day_of, day_start
 
 
 @given(cuts=st.lists(st.integers(0, 30), max_size=6))
@@ -55,9 +56,54 @@ def test_in_pieces_and_at_once(told: Story, cuts: list[int]) -> None:
     assert state(whole) == state(pieces) == state(told.ledger)
 
 
+@pytest.fixture(scope="module")
+def surge() -> list[Event]:
+    """A run of reports of both kinds of keys, some of them shared, behind a revocation and a day that is erased."""
+    story = Story(replace(PROMPT, dp3t_keys=True))
+    story.batch()
+    story.batch()
+    story.erase(day_of(NOON) - 20)
+    for serial in range(12):
+        dp3t, own = serial % 4 == 3, f"{serial // 3}"
+        keys = chain(own, 3) if dp3t else [day_key(own, 1), day_key(f"{serial}", 2), day_key(own, 3)]
+        story.report(f"phone {serial}", keys[: 1 + serial % 3], story.card(1 + serial % 2, serial))
+    before, run = story.events[:-12], story.events[-12:]
+    who = Revoked(target=Target(batch=2), since=0, who="Ada", why="a test")
+    revoked = Event(len(before) + 1, NOON, who, bytes(32))
+    return [*before, revoked, *(replace(event, sequence=event.sequence + 1) for event in run)]
+
+
+@given(
+    readable=st.lists(st.sampled_from(["opened", "erased", "sealed", "late"]), min_size=12, max_size=12),
+    cuts=st.sets(st.integers(1, 12)),
+)
+def test_a_run_of_reports_is_each_of_them(surge: list[Event], readable: list[str], cuts: set[int]) -> None:
+    """Whether their content is at hand or not, and whichever of them are folded together."""
+    before, reports = surge[:-12], surge[-12:]
+    events = {
+        "opened": lambda event: event,
+        "erased": lambda event: replace(event, content=None),
+        "sealed": lambda event: replace(event, content=None, sealed=True),
+        "late": lambda event: replace(event, body=replace(event.body, received_at=NOON - 20 * DAY_SECONDS)),
+    }
+    run = [events[how](event) for how, event in zip(readable, reports, strict=True)]
+    whole, each, pieces = Ledger(), Ledger(), Ledger()
+    fold(whole, [*before, *run])
+    for event in (*before, *run):
+        fold(each, [event])
+    fold(pieces, before)
+    for start, end in pairwise([0, *sorted(cuts), 12]):
+        fold(pieces, run[start:end])
+        assert pieces.reports.count == end and pieces.keys[KeyKind.GAEN]["head"].size == pieces.keys[KeyKind.GAEN].count
+    assert state(whole) == state(each) == state(pieces)
+    assert whole.reports["objections"].tolist() == [
+        int(how == "opened" and place % 2 == 1) for place, how in enumerate(readable)
+    ]
+
+
 def test_every_kind_of_event_is_folded() -> None:
     """An event kind that the journal knows and the fold does not would stop every server."""
-    assert set(_APPLY) == set(KINDS.values())
+    assert {*_APPLY, Reported} == set(KINDS.values())
 
 
 def test_an_event_that_does_not_follow_is_refused(told: Story) -> None:
@@ -294,7 +340,7 @@ def test_a_copy_stands_where_the_ledger_stood() -> None:
         assert twin.keys[KeyKind.GAEN][name].tobytes() == story.ledger.keys[KeyKind.GAEN][name].tobytes()
     for name in twin.reports.names:
         assert twin.reports[name].tobytes() == story.ledger.reports[name].tobytes()
-    assert (twin.report_by_id, twin.verdicts) == (story.ledger.report_by_id, story.ledger.verdicts)
+    assert (twin.report_by_id, twin.letters) == (story.ledger.report_by_id, story.ledger.letters)
 
 
 def all_of(story: Story) -> tuple[object, ...]:
@@ -302,7 +348,7 @@ def all_of(story: Story) -> tuple[object, ...]:
     ledger = story.ledger
     columns = [ledger.reports[name].tobytes() for name in ledger.reports.names]
     columns += [keys[name].tobytes() for keys in ledger.keys.values() for name in keys.names]
-    return ledger.sequence, ledger.recorded_at, *columns, dict(ledger.report_by_id), list(ledger.verdicts)
+    return ledger.sequence, ledger.recorded_at, *columns, dict(ledger.report_by_id), list(ledger.letters)
 
 
 def test_reports_that_were_not_stored_are_taken_back() -> None:

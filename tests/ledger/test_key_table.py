@@ -41,7 +41,7 @@ def test_asked_now_or_later(reports: list[tuple[dict[int, int], list[int]]], ask
     for index, (numbers, drawn) in enumerate(reports):
         hold = bytes([*drawn, *range(6)])
         keys = content_keys(numbers)
-        assert table.hold(index, NOON + 900 * index, hold, keys) == len(expected)
+        assert table.hold([index], [NOON + 900 * index], [hold], [keys.tobytes()]) == [len(expected)]
         for key in keys:
             [day] = key_days(key["record"].reshape(1))
             quarters = np.array([hold[int(key["position"])]])
@@ -68,14 +68,14 @@ def test_dropped_rows_were_never_held(
     table, other = KeyTable(KeyKind.GAEN, b"secret"), KeyTable(KeyKind.GAEN, b"secret")
     firsts = []
     for index, (numbers, _) in enumerate(reports):
-        first = table.hold(index, NOON, bytes(6), content_keys(numbers))
+        [first] = table.hold([index], [NOON], [bytes(6)], [content_keys(numbers).tobytes()])
         if index not in gone:
-            firsts.append((first, other.hold(index, NOON, bytes(6), content_keys(numbers))))
+            firsts.append((first, *other.hold([index], [NOON], [bytes(6)], [content_keys(numbers).tobytes()])))
     left = table.drop(np.isin(table["report"], list(gone)))
     assert [(int(left[first]), there) for first, there in firsts] == [(there, there) for _, there in firsts]
     for index, (numbers, _) in enumerate(later, len(reports)):
         for each in (table, other):
-            each.hold(index, NOON, bytes(6), content_keys(numbers))
+            each.hold([index], [NOON], [bytes(6)], [content_keys(numbers).tobytes()])
     assert (table.count, table.holders) == (other.count, other.holders)
     for name in table.names:
         assert table[name].tobytes() == other[name].tobytes()
@@ -85,7 +85,7 @@ def test_what_is_known_of_a_key_goes_over_to_the_holder_that_stays() -> None:
     """Of one whose last public holder goes nothing is known any more."""
     table = KeyTable(KeyKind.GAEN, b"secret")
     for report in range(3):
-        table.hold(report, NOON, bytes(6), content_keys({0: 1, 1: 2}))
+        table.hold([report], [NOON], [bytes(6)], [content_keys({0: 1, 1: 2}).tobytes()])
     for head, last in ((0, 4), (1, 1)):  # the first key is public under the third report, the second under the first
         table["public"][head], table["last_row"][head], table["changed"][head] = True, last, 7
     table.stints = {0: [(0, 5), (2, 6)], 1: [(5, 3)]}
@@ -99,13 +99,13 @@ def test_what_is_known_of_a_key_goes_over_to_the_holder_that_stays() -> None:
 def test_a_key_without_a_hold_back_is_refused() -> None:
     table = KeyTable(KeyKind.GAEN, b"secret")
     with pytest.raises(Invalid):
-        table.hold(0, NOON, bytes(3), content_keys({0: 1, 3: 2}))
+        table.hold([0], [NOON], [bytes(3)], [content_keys({0: 1, 3: 2}).tobytes()])
     assert table.count == 0
 
 
 def test_a_table_torn_by_want_of_memory_is_of_no_use(monkeypatch: pytest.MonkeyPatch) -> None:
     table = KeyTable(KeyKind.GAEN, b"secret")
-    table.hold(0, NOON, bytes(3), content_keys({0: 1}))
+    table.hold([0], [NOON], [bytes(3)], [content_keys({0: 1}).tobytes()])
 
     def fail(*_: object) -> None:
         raise MemoryError

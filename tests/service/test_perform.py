@@ -208,7 +208,7 @@ def test_a_fold_that_fails_half_way_leaves_no_half(
         raise Torn
 
     with monkeypatch.context() as patched:
-        patched.setattr("tocsin.ledger.columns.Columns.append", tear)
+        patched.setattr("tocsin.ledger.columns.Columns.add", tear)
         with pytest.raises(Torn):
             answers(site, performer, call(site, "ada", 0))
     assert answers(site, performer, track_call(drawn("ada w"))) == [Answer(Verdict.UNKNOWN)]

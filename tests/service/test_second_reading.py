@@ -64,7 +64,7 @@ def fail(*_: object) -> int:
     raise MemoryError
 
 
-@pytest.mark.parametrize("step", [(KeyTable, "hold"), (Columns, "append")])
+@pytest.mark.parametrize("step", [(KeyTable, "hold"), (Columns, "add")])
 def test_half_a_fold_is_never_kept(site: Site, monkeypatch: pytest.MonkeyPatch, step: tuple[type, str]) -> None:
     """Memory runs out while a report is folded: no receipt without its event, and the next call is answered right."""
     body = report("ada", site.cards[0], 3, site.clock.now()).body

@@ -8,7 +8,6 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-import numpy as np
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -31,28 +30,28 @@ _PLAIN_HEAD: Final = struct.Struct(">BIHI32sB")
 _DAY: Final = struct.Struct(">I")
 _NO_KIND: Final = bytes([KeyKind.GAEN])
 """What an empty list of keys is laid out as."""
-_CONTENT_KEY_OF: Final = {bytes([kind]): content_key for kind, content_key in CONTENT_KEYS.items()}
+_KIND_OF: Final = {bytes([kind]): (kind, content_key.itemsize) for kind, content_key in CONTENT_KEYS.items()}
+"""The byte that a row begins with → the kind, and the bytes of a row."""
 _ALL_POSITIONS: Final = bytes(range(MAX_KEYS))
 _SEALED_HEAD_BYTES: Final = _DAY.size + NONCE_BYTES
 
 
 def encode_content(content: ReportContent) -> bytes:
     """The plain bytes of a report's content. Raises `Invalid` for what `decode_content` would not take."""
-    if content.keys.dtype not in CONTENT_KEYS.values() or len(content.sent) != ID_BYTES:
+    if len(content.sent) != ID_BYTES:
         raise Invalid("the content is not laid out as a report's")
+    count = len(content.key_rows) // CONTENT_KEYS[content.key_kind].itemsize
     try:
-        head = _PLAIN_HEAD.pack(
-            LAYOUT, content.batch, content.serial, content.provider, content.sent, len(content.keys)
-        )
+        head = _PLAIN_HEAD.pack(LAYOUT, content.batch, content.serial, content.provider, content.sent, count)
     except struct.error:
         raise Invalid("a number of the content is out of range") from None
-    plain = head + content.keys.tobytes()
+    plain = head + content.key_rows
     decode_content(plain)  # what is sealed must open again in fourteen days
     return plain
 
 
 def decode_content(plain: bytes) -> ReportContent:
-    """A report's content from its plain bytes; its keys, all of one kind, are a view of them.
+    """A report's content from its plain bytes.
 
     Raises `Invalid` for any other bytes.
     """
@@ -61,21 +60,19 @@ def decode_content(plain: bytes) -> ReportContent:
     layout, batch, serial, provider, sent, count = _PLAIN_HEAD.unpack_from(plain)
     if layout != LAYOUT:
         raise Invalid("the content has a layout that this version does not know: update tocsin")
-    kind = plain[_PLAIN_HEAD.size : _PLAIN_HEAD.size + 1] or _NO_KIND
-    content_key = _CONTENT_KEY_OF.get(kind)
-    if content_key is None:
+    rows = plain[_PLAIN_HEAD.size :]
+    kind = rows[:1] or _NO_KIND
+    if kind not in _KIND_OF:
         raise Invalid("the content has keys of a kind that this version does not know: update tocsin")
-    width = content_key.itemsize
-    if len(plain) != _PLAIN_HEAD.size + count * width:
+    key_kind, width = _KIND_OF[kind]
+    if len(rows) != count * width:
         raise Invalid("the content's length does not fit its number of keys")
-    # Bytes: for so few, numpy would take longer.
-    if plain[_PLAIN_HEAD.size :: width].count(kind) != count:
+    if rows[::width].count(kind) != count:
         raise Invalid("the content has keys of several kinds")
-    positions = plain[_PLAIN_HEAD.size + 1 :: width]
+    positions = rows[1::width]
     if not _ALL_POSITIONS.startswith(positions) and not _ascend(positions):
         raise Invalid("the content's positions do not ascend, or pass the most that a report may have")
-    keys = np.frombuffer(plain, content_key, offset=_PLAIN_HEAD.size)
-    return ReportContent(batch, serial, provider, sent, keys)
+    return ReportContent(batch, serial, provider, sent, key_kind, rows)
 
 
 def seal(day_key: bytes, day: Day, kind: str, own_id: bytes, plain: bytes, nonce: bytes) -> bytes:
@@ -120,8 +117,9 @@ class Opener:
         if not isinstance(body, HasKeys):
             raise Invalid("the event has content, and its kind has none")
         plain = self.content(stored.kind, base64url.decode_exactly(body.id, ID_BYTES), stored.content)
-        content = None if plain is None else decode_content(plain)
-        return Event(stored.sequence, stored.recorded_at, body, stored.digest, content, sealed=content is None)
+        if plain is None:
+            return Event(stored.sequence, stored.recorded_at, body, stored.digest, sealed=True)
+        return Event(stored.sequence, stored.recorded_at, body, stored.digest, decode_content(plain))
 
     def content(self, kind: str, own_id: bytes, stored: bytes) -> bytes | None:
         """The plain bytes of a stored content; None if its day's key is gone, so that it is erased.

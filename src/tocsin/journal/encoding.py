@@ -24,6 +24,9 @@ NO_DIGEST: Final = bytes(DIGEST_BYTES)
 """What stands before event 1, and the digest of content that an event never had."""
 MAX_CLAIMS: Final = 255
 
+_HEAD: Final = struct.Struct(">32sQQB")
+_LENGTH: Final = struct.Struct(">I")
+_COUNT: Final = struct.Struct(">B")
 _CLAIMS: Final = [struct.Struct(f"{CLAIM_BYTES}s" * count) for count in range(MAX_CLAIMS + 1)]
 """So many claims, one after the other."""
 _DECODERS: Final = {kind: msgspec.json.Decoder(body) for kind, body in KINDS.items()}
@@ -126,13 +129,13 @@ def event_digest(
     """
     try:
         name = kind.encode("ascii")
-        head = struct.pack(">32sQQB", previous, sequence, recorded_at, len(name))
-        lengths = struct.pack(">I", len(body)), struct.pack(">B", len(claims))
+        head = _HEAD.pack(previous, sequence, recorded_at, len(name))
+        body_bytes, count = _LENGTH.pack(len(body)), _COUNT.pack(len(claims))
     except (struct.error, UnicodeEncodeError):
         raise Invalid("a number or a length of the event is out of range") from None
     if len(previous) != DIGEST_BYTES or len(content_digest) != DIGEST_BYTES:
         raise Invalid(f"a digest has {DIGEST_BYTES} bytes")
-    return labelled_hash("event", b"".join((head, name, lengths[0], body, content_digest, lengths[1], *claims)))
+    return labelled_hash("event", b"".join((head, name, body_bytes, body, content_digest, count, *claims)))
 
 
 def number_event(event: NewEvent, previous: bytes, sequence: int, recorded_at: int) -> StoredEvent:

@@ -62,7 +62,7 @@ _CLAIM_ROWS: Final = "SELECT claim, sequence FROM claim WHERE claim > ? ORDER BY
 _ADD_EVENT: Final = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _ADD_CLAIM: Final = "INSERT INTO claim VALUES (?, ?)"
 _TIP_TYPES: Final = (int, bytes, int, int, int)
-_EVENT_TYPES: Final = tuple((int, int, str, bytes, content, bytes, bytes, bytes) for content in (bytes, NoneType))
+_EVENT_TYPES: Final = frozenset((int, int, str, bytes, content, bytes, bytes, bytes) for content in (bytes, NoneType))
 _NO_INDEX: Final = "The journal's index of claims is damaged: restore the newest copy."
 _ERASABLE: Final = (
     "SELECT sequence FROM event WHERE sequence > ? AND sequence <= ? AND substr(content, 1, 4) = ? LIMIT 1"
@@ -312,11 +312,11 @@ def _tip(connection: sqlite3.Connection) -> Tip:
 def _events(connection: sqlite3.Connection, after: int, limit: int) -> list[StoredEvent]:
     events = []
     for expected, row in enumerate(connection.execute(_READ, (after, limit)), after + 1):
-        if row[0] != expected:
+        sequence, recorded_at, kind, body, content, content_digest, claims, digest = row
+        if sequence != expected:
             raise Broken(expected, "it is missing")
         if _types(row) not in _EVENT_TYPES:
             raise Broken(expected, "a field of it is of another type: the file is damaged there")
-        sequence, recorded_at, kind, body, content, content_digest, claims, digest = row
         try:
             split = split_claims(claims)
         except Invalid as invalid:

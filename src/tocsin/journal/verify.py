@@ -52,37 +52,39 @@ def verify(journal: Evidence, before_each_page: Callable[[], None] = lambda: Non
     return goal
 
 
-def check_link(previous: Tip, event: StoredEvent) -> None:
+def check_link(previous: Tip | StoredEvent, event: StoredEvent) -> None:
     """Nothing, if `event` is the one that follows `previous`; else raises `Broken`."""
-    sequence = previous.sequence + 1
+    if fault := _fault(previous, event):
+        raise Broken(previous.sequence + 1, fault, previous.sequence)
 
-    def refuse(why: str) -> Broken:
-        return Broken(sequence, why, previous.sequence)
 
+def _fault(previous: Tip | StoredEvent, event: StoredEvent) -> str | None:
+    sequence, recorded_at = previous.sequence + 1, event.recorded_at
     if event.sequence != sequence:
-        raise refuse("it is missing")
+        return "it is missing"
     if sequence == 1 and event.kind != Founded.kind:
-        raise refuse("the first event must be the founding")
-    if event.recorded_at % QUARTER_SECONDS or event.recorded_at < previous.recorded_at:
-        raise refuse("its time is no quarter-hour, or before the time of the event before it")
+        return "the first event must be the founding"
+    if recorded_at % QUARTER_SECONDS or recorded_at < previous.recorded_at:
+        return "its time is no quarter-hour, or before the time of the event before it"
     if event.content is not None and digest_of_content(event.content) != event.content_digest:
-        raise refuse("its content was changed")
+        return "its content was changed"
     try:
         digest = event_digest(
-            previous.digest, sequence, event.recorded_at, event.kind, event.body, event.content_digest, event.claims
+            previous.digest, sequence, recorded_at, event.kind, event.body, event.content_digest, event.claims
         )
     except Invalid as invalid:
-        raise refuse(str(invalid)) from None
+        return str(invalid)
     if digest != event.digest or not _are_claims(event.claims):
-        raise refuse("it or an event before it was changed: its digest is not that of what is stored")
+        return "it or an event before it was changed: its digest is not that of what is stored"
+    return None
 
 
 def linked(events: Iterable[StoredEvent]) -> Iterator[StoredEvent]:
     """`events`, from number 1 on, each checked before it is handed on. Raises as `check_link`."""
-    tip = Tip()
+    last: Tip | StoredEvent = Tip()
     for event in events:
-        check_link(tip, event)
-        tip = tip.moved_to(event)
+        check_link(last, event)
+        last = event
         yield event
 
 

@@ -36,7 +36,8 @@ Rows = NDArray[np.int64]
 
 LENGTH: Final = struct.Struct("<I")
 _ERASED_WITH_ITS_DAY: Final = ("batch", "serial", "provider", "sent")
-_FOLLOWS: Final = ("first_row",)
+_ELSEWHERE: Final = ("first_row", "letters")
+"""The first follows from others, the second stands at the end."""
 OF_A_KEY: Final = ("first_entered", "changed", "left")
 """Versions that stand in the row of a key's first holder; each holder's row takes them along."""
 WAS_PUBLIC, PUBLIC, LAST, FINAL, HEAD = (1 << bit for bit in range(5))
@@ -45,7 +46,7 @@ WAS_PUBLIC, PUBLIC, LAST, FINAL, HEAD = (1 << bit for bit in range(5))
 class State(Struct, frozen=True):
     """What of a ledger is neither a table nor follows from one, by the names of its attributes.
 
-    `objections` are parted by their kind. `letters`: the different `verdicts`; `reports`: how many rows there are;
+    `objections` are parted by their kind. `letters`: those of the ledger, in order; `reports`: how many rows there are;
     `index_bits`: of the index of each kind's keys.
     """
 
@@ -79,7 +80,7 @@ class State(Struct, frozen=True):
 
 
 SAME: Final[tuple[str, ...]] = tuple(
-    name for name in State.__struct_fields__ if name in vars(Ledger()) and name != "reports"
+    name for name in State.__struct_fields__ if name in vars(Ledger()) and name not in ("reports", "letters")
 )
 """The fields that the ledger has under the same names."""
 DECODER: Final = msgspec.msgpack.Decoder(State)
@@ -105,13 +106,11 @@ class Written:
     def numbers(self) -> bytes:
         """All that is not erased with a day."""
         ledger, reports = self._ledger, self._ledger.reports
-        letters = dict.fromkeys(ledger.verdicts)
-        number = {text: place for place, text in enumerate(letters)}
         state = State(
             **{name: getattr(ledger, name) for name in SAME},
             revoked={n: each for n, each in ledger.objections.items() if isinstance(each, Revocation)},
             rolled_back={n: each for n, each in ledger.objections.items() if isinstance(each, Rollback)},
-            letters=list(letters),
+            letters=list(ledger.letters),
             reports=reports.count,
             index_bits={kind: keys.index.bits for kind, keys in ledger.keys.items()},
         )
@@ -122,7 +121,7 @@ class Written:
                 encoded,
                 *(_bytes(reports[name], dtype) for name, dtype in number_columns().items()),
                 b"".join(ledger.report_by_id),
-                _bytes(np.array([number[each] for each in ledger.verdicts]), np.uint32),
+                _bytes(reports["letters"], np.uint32),
             )
         )
 
@@ -180,7 +179,7 @@ def _bytes(column: NDArray[Any], dtype: DTypeLike) -> bytes:
 def number_columns() -> dict[str, np.dtype[Any]]:
     """The columns of `reports` that stay, in their order."""
     return {
-        name: dtype for name, dtype in Ledger().reports.dtypes.items() if name not in _ERASED_WITH_ITS_DAY + _FOLLOWS
+        name: dtype for name, dtype in Ledger().reports.dtypes.items() if name not in _ERASED_WITH_ITS_DAY + _ELSEWHERE
     }
 
 

@@ -4,9 +4,9 @@ Each kind has one function, and nothing else changes a ledger. An event the jour
 batch) raises `Invalid`: the journal is then not what wrote it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from sys import intern
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 from msgspec import Struct
@@ -52,19 +52,20 @@ from tocsin.model.events import (
     Quarantined,
     QuarantineLifted,
     Reinstated,
+    ReportContent,
     Reported,
     Resumed,
     Revoked,
     RolledBack,
     Withdrawn,
 )
-from tocsin.model.keys import KeyKind, ReportType, kind_of
+from tocsin.model.keys import CONTENT_KEYS, KeyKind, ReportType
 from tocsin.model.times import DAY_SECONDS, day_of
 
 Rows = NDArray[np.int64]
 Value = TypeVar("Value")
 Number = TypeVar("Number", np.int64, np.uint8)
-_NO_DIGEST: Final = bytes(32)
+_NO_CONTENT: Final = ReportContent(0, 0, 0, bytes(32), KeyKind.GAEN, b"")
 _HASH_BYTES: Final = 16
 """Of a phone code's keyed hash."""
 _NO_INSTANT: Final = 1 << 40
@@ -74,16 +75,41 @@ _NO_REPORT_TYPE: Final = 1 << 8
 
 def fold(ledger: Ledger, events: Iterable[Event]) -> None:
     """Folds `events` into `ledger`, in place. They must follow its sequence without a gap, or `Invalid`."""
-    for event in events:
-        if event.sequence != ledger.sequence + 1:
-            raise Invalid(f"event {event.sequence} does not follow event {ledger.sequence}")
-        apply = _APPLY.get(type(event.body))
-        if apply is None:
-            raise Invalid(f"event {event.sequence} is of a kind that this version does not know")
-        apply(ledger, event, event.body)
-        ledger.acts += type(event.body) not in _CALLS
-        ledger.sequence = event.sequence
-        ledger.recorded_at = event.recorded_at
+    for is_report, run in groupby(_following(ledger.sequence, events), key=_is_report):
+        if is_report:
+            _fold_reports(ledger, list(run))
+        else:
+            for event in run:
+                _fold_one(ledger, event)
+
+
+def _following(sequence: int, events: Iterable[Event]) -> Iterator[Event]:
+    for expected, event in enumerate(events, sequence + 1):
+        if event.sequence != expected:
+            raise Invalid(f"event {event.sequence} does not follow event {expected - 1}")
+        yield event
+
+
+def _is_report(event: Event) -> bool:
+    return type(event.body) is Reported
+
+
+def _fold_one(ledger: Ledger, event: Event) -> None:
+    apply = _APPLY.get(type(event.body))
+    if apply is None:
+        raise Invalid(f"event {event.sequence} is of a kind that this version does not know")
+    apply(ledger, event, event.body)
+    ledger.acts += type(event.body) not in _CALLS
+    ledger.sequence, ledger.recorded_at = event.sequence, event.recorded_at
+
+
+def _fold_reports(ledger: Ledger, run: Sequence[Event]) -> None:
+    """Folds a run of reports: nearly all of a journal. None of them asks for anything that another one changes."""
+    first, bodies = ledger.reports.count, [cast(Reported, event.body) for event in run]
+    rows = range(first, first + len(run))
+    _hold(ledger, run, bodies, rows, rollbacks=[0] * len(run), withdrawn=[False] * len(run))
+    ledger.report_by_id.update(zip([decode_exactly(body.id, 32) for body in bodies], rows, strict=True))
+    ledger.sequence, ledger.recorded_at = run[-1].sequence, run[-1].recorded_at
 
 
 class Mark(Struct, frozen=True):
@@ -94,6 +120,7 @@ class Mark(Struct, frozen=True):
     acts: int
     reports: int
     ids: int
+    letters: int
     declined: int
     keys: dict[KeyKind, int]
     """How many rows each table of keys had."""
@@ -108,6 +135,7 @@ def mark(ledger: Ledger) -> Mark:
         acts=ledger.acts,
         reports=ledger.reports.count,
         ids=len(ledger.report_by_id),
+        letters=len(ledger.letters),
         declined=len(ledger.declined),
         keys={kind: keys.count for kind, keys in ledger.keys.items()},
     )
@@ -130,9 +158,10 @@ def take_back(ledger: Ledger, to: Mark) -> bool:
     ledger.reports.take_back(to.reports)
     for kind, keys in ledger.keys.items():
         keys.take_back(to.keys[kind])
-    del ledger.verdicts[to.reports :]
     while len(ledger.report_by_id) > to.ids:
         ledger.report_by_id.popitem()
+    while len(ledger.letters) > to.letters:
+        ledger.letters.popitem()
     while len(ledger.declined) > to.declined:
         ledger.declined.popitem()
     for root in roots.intersection(ledger.continuations):
@@ -215,59 +244,75 @@ def _batch_activated(ledger: Ledger, event: Event, body: BatchActivated) -> None
     ledger.batches[body.batch] = replace(_known(ledger.batches, body.batch, event), activated=True)
 
 
-def _reported(ledger: Ledger, event: Event, body: Reported) -> None:
-    index = ledger.reports.count
-    _hold(ledger, event, body, root=index, rollbacks=0, withdrawn=False)
-    ledger.report_by_id[decode_exactly(body.id, 32)] = index
-
-
 def _continued(ledger: Ledger, event: Event, body: Continued) -> None:
     reports, index = ledger.reports, ledger.reports.count
     root = reports.find("sequence", body.report)
     if root is None or reports.cell("root", root) != root:
         raise Invalid(f"event {event.sequence} continues a report that is not there")
     rollbacks = standing_rollbacks(ledger, body.report)
-    _hold(ledger, event, body, root, rollbacks, withdrawn=bool(reports.cell("withdrawn", root)))  # O6
+    is_withdrawn = bool(reports.cell("withdrawn", root))
+    _hold(ledger, [event], [body], [root], [rollbacks], [is_withdrawn])  # O6
     ledger.continuations.setdefault(root, []).append(index)
     if body.report_type == ReportType.REVOKED:  # O7
         _take_back_person(ledger, root)
 
 
-def _hold(ledger: Ledger, event: Event, body: HasKeys, root: int, rollbacks: int, withdrawn: bool) -> None:
-    """Adds the row of a report or a continuation, and the keys that it holds. Nothing that waits is written for it."""
-    if not (0 <= body.received_at < _NO_INSTANT and 0 <= body.report_type < _NO_REPORT_TYPE):
-        raise Invalid(f"event {event.sequence} has a time or a report type that the ledger has no room for")
-    day, index = body.received_at // DAY_SECONDS, ledger.reports.count
-    content = None if day in ledger.erased_days else event.content  # X4: it came too late
-    batch, serial, provider, sent, objections = 0, 0, 0, _NO_DIGEST, 0
-    kind, first_row, rows = KeyKind.GAEN, 0, 0
-    if content is not None:
-        batch, serial, provider, sent = content.batch, content.serial, content.provider, content.sent
-        objections = standing_revocations(ledger, batch, serial, provider, event.sequence)  # O5
-        kind, rows = kind_of(content.keys), len(content.keys)
-        first_row = ledger.keys[kind].hold(index, body.received_at, _hold_bytes(body, event), content.keys)
-    elif event.sealed and day not in ledger.erased_days:
-        ledger.sealed_days.add(day)
-    ledger.reports.append(
-        (
-            event.sequence,
-            root,
-            event.recorded_at,
-            body.received_at,
-            body.report_type,
-            batch,
-            serial,
-            provider,
-            sent,
-            kind,
-            first_row,
-            rows,
-            objections + rollbacks,
-            withdrawn,
-            content is None,
+def _hold(
+    ledger: Ledger,
+    run: Sequence[Event],
+    bodies: Sequence[HasKeys],
+    roots: Sequence[int],
+    rollbacks: Sequence[int],
+    withdrawn: Sequence[bool],
+) -> None:
+    """Adds the rows of reports or continuations, and the keys that they hold. Nothing that waits is written for it."""
+    for event, body in zip(run, bodies, strict=True):
+        if not (0 <= body.received_at < _NO_INSTANT and 0 <= body.report_type < _NO_REPORT_TYPE):
+            raise Invalid(f"event {event.sequence} has a time or a report type that the ledger has no room for")
+    received_at, erased = [body.received_at for body in bodies], ledger.erased_days
+    days = [at // DAY_SECONDS for at in received_at]
+    ledger.sealed_days.update(day for event, day in zip(run, days, strict=True) if event.sealed and day not in erased)
+    contents = [
+        _NO_CONTENT if event.content is None or day in erased else event.content  # X4: it came too late
+        for event, day in zip(run, days, strict=True)
+    ]
+    objections = [
+        standing_revocations(ledger, content.batch, content.serial, content.provider, event.sequence)
+        + rolled_back  # O5
+        for event, content, rolled_back in zip(run, contents, rollbacks, strict=True)
+    ]
+    holds = [_hold_bytes(body, event) for event, body in zip(run, bodies, strict=True)]
+    first, first_rows, rows = ledger.reports.count, [0] * len(run), [0] * len(run)
+    for kind, keys in ledger.keys.items():
+        places = [
+            place for place, content in enumerate(contents) if content.key_kind == kind and content is not _NO_CONTENT
+        ]
+        firsts = keys.hold(
+            [first + place for place in places],
+            [received_at[place] for place in places],
+            [holds[place] for place in places],
+            [contents[place].key_rows for place in places],
         )
+        for place, row in zip(places, firsts, strict=True):
+            first_rows[place], rows[place] = row, len(contents[place].key_rows) // CONTENT_KEYS[kind].itemsize
+    ledger.reports.add(
+        [event.sequence for event in run],
+        roots,
+        [event.recorded_at for event in run],
+        received_at,
+        [body.report_type for body in bodies],
+        [content.batch for content in contents],
+        [content.serial for content in contents],
+        [content.provider for content in contents],
+        [content.sent for content in contents],
+        [content.key_kind for content in contents],
+        first_rows,
+        rows,
+        objections,
+        withdrawn,
+        [content is _NO_CONTENT for content in contents],
+        [ledger.letters.setdefault(body.verdicts, len(ledger.letters)) for body in bodies],
     )
-    ledger.verdicts.append(intern(body.verdicts))  # nearly all alike
 
 
 def _hold_bytes(body: HasKeys, event: Event) -> bytes:
@@ -476,7 +521,6 @@ _APPLY: Final[dict[type, Callable[[Ledger, Event, Any], None]]] = {
     BatchIssued: _batch_issued,
     BatchActivated: _batch_activated,
     PhoneCodesIssued: _phone_codes_issued,
-    Reported: _reported,
     Continued: _continued,
     Withdrawn: _withdrawn,
     Declined: _declined,
@@ -491,5 +535,5 @@ _APPLY: Final[dict[type, Callable[[Ledger, Event, Any], None]]] = {
     Erased: _erased,
     DayKeyMade: _day_key_made,
 }
-_CALLS: Final = frozenset({Reported, Continued, Withdrawn, Declined})
-"""What apps' calls lead to, and what can be taken back; all other events count as `acts`."""
+_CALLS: Final = frozenset({Continued, Withdrawn, Declined})
+"""What apps' calls lead to, beside reports, and what can be taken back; all other events count as `acts`."""

@@ -18,7 +18,7 @@ Words = NDArray[np.uint64]
 Places = NDArray[np.uint32]
 
 FIRST_BITS: Final = 12
-_AT_ONCE: Final = 1 << 16
+_AT_ONCE: Final = 1 << 14
 """Rows looked at together: what they need meanwhile stays in the processor's cache."""
 
 
@@ -121,34 +121,33 @@ class KeyIndex:
         All rows take their steps together. Rows of one key therefore always look at the same slot, and where several
         rows want a free one, the lowest gets it.
         """
-        mine = words[rows]
-        slots = self._hash(mine)
-        heads = rows.copy()
-        todo = np.arange(len(rows))
+        if not len(rows):
+            return rows
+        at_once = rows[-1] - rows[0] == len(rows) - 1
+        mine = np.ascontiguousarray(words[rows[0] : rows[-1] + 1] if at_once else words[rows])
+        heads, marks, at, todo = rows.copy(), rows + 1, self._hash(mine), np.arange(len(rows))
         while len(todo):
-            at = slots[todo]
             held = self._slots[at]
             free = np.nonzero(held == 0)[0][::-1]  # of several values for one place numpy keeps the last
-            self._slots[at[free]] = rows[todo[free]] + 1
-            held[free] = self._slots[at[free]]
-            others = np.nonzero(held != rows[todo] + 1)[0]
+            wanted = at[free]
+            self._slots[wanted] = marks[free]
+            held[free] = self._slots[wanted]
+            others = np.nonzero(held != marks)[0]
             todo, holder = todo[others], held[others].astype(np.int64) - 1
-            same = (words[holder] == mine[todo]).all(axis=1)
+            same = np.ones(len(todo), np.bool_)
+            for word in range(words.shape[1]):  # numpy is slow on rows of two
+                same &= words[:, word][holder] == mine[:, word][todo]
             heads[todo[same]] = holder[same]
-            todo = todo[~same]
-            slots[todo] = (slots[todo] + 1) & (len(self._slots) - 1)
+            further = others[~same]
+            todo, marks, at = todo[~same], marks[further], (at[further] + 1) & (len(self._slots) - 1)
         self._taken += int((heads == rows).sum())
         return heads
 
     def _hash(self, words: Words) -> Rows:
-        return self._slots_of(self._mixed(words))
-
-    def _mixed(self, words: Words) -> Words:
-        halves = np.ascontiguousarray(words).view(np.uint32).astype(np.uint64)
-        mixed: Words = halves @ self._multipliers[:-1] + self._multipliers[-1]
-        return mixed
-
-    def _slots_of(self, mixed: Words) -> Rows:
+        halves, multipliers = words.view(np.uint32), self._multipliers
+        mixed = np.full(len(words), multipliers[-1])
+        for half in range(halves.shape[1]):
+            mixed += halves[:, half] * multipliers[half]
         slots: Rows = (mixed >> np.uint64(64 - self._bits)).astype(np.int64)
         return slots
 

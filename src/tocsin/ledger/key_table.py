@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
+from itertools import accumulate, compress
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from tocsin.ledger.columns import TORN, Columns
 from tocsin.ledger.key_index import KeyIndex
 from tocsin.model.errors import Invalid, Unavailable
 from tocsin.model.keys import (
+    CONTENT_KEY,
     CONTENT_KEYS,
     RECORDS,
     ContentKeys,
@@ -24,6 +26,8 @@ from tocsin.model.keys import (
 )
 
 NEVER: Final = -1
+_POSITION: Final = CONTENT_KEY["key_kind"].itemsize
+"""Where the position stands in a row of `CONTENT_KEYS`, whatever the kind."""
 _NEVER_PUBLIC: Final = {"public": False, "last_row": NEVER, "first_entered": 0, "changed": 0, "left": 0}
 """What is known of a key that was never public."""
 _COLUMNS: Final[dict[str, DTypeLike]] = {
@@ -43,11 +47,13 @@ _COLUMNS: Final[dict[str, DTypeLike]] = {
 """Beside the record, whose width is that of its kind."""
 
 
-class _Held(Struct, frozen=True, eq=False, gc=False):
-    report: int
-    received_at: int
-    hold: bytes
-    keys: ContentKeys
+class _Waiting(Struct, frozen=True, eq=False):
+    """Reports whose keys are not laid out, an entry each: their rows, times, hold-backs, and rows of `CONTENT_KEYS`."""
+
+    reports: list[int] = []
+    received_at: list[int] = []
+    holds: list[bytes] = []
+    key_rows: list[bytes] = []
 
 
 class KeyTable:
@@ -64,10 +70,11 @@ class KeyTable:
         self.kind = kind
         self.stints: dict[int, list[tuple[int, int]]] = {}
         """Head → (row, version at which that row ceased to be public) of holders that another holder followed."""
+        self._width = CONTENT_KEYS[kind].itemsize
         self._columns = Columns({"record": RECORDS[kind], **_COLUMNS})
         self._index = KeyIndex(RECORDS[kind]["key_data"].itemsize, secret)
         self._holders: dict[int, list[int]] = {}
-        self._waiting: list[_Held] = []
+        self._waiting = _Waiting()
         self._torn = False
         self.count = 0
         """How many rows there are."""
@@ -108,24 +115,32 @@ class KeyTable:
         self._lay_out()
         return self._index
 
-    def hold(self, report: int, received_at: int, hold: bytes, keys: ContentKeys) -> int:
-        """Adds the keys of the report in row `report`; `hold`: quarter-hours, a byte for each position as sent.
+    def hold(
+        self, reports: Sequence[int], received_at: Sequence[int], holds: Sequence[bytes], key_rows: Sequence[bytes]
+    ) -> list[int]:
+        """Adds the keys of the reports in these rows, an entry of each argument a report.
 
-        Returns the first of their rows. Raises `Invalid` if a key's position has no hold-back.
+        `received_at`: UTC seconds; `holds`: quarter-hours, a byte for each position as sent; `key_rows`: the keys, as
+        `ReportContent` has them. Returns the first row of each. Raises `Invalid` if a key's position has no hold-back.
         """
-        first = self.count
-        if not len(keys):
-            return first
-        if keys["position"][-1] >= len(hold):
+        width = self._width
+        if any(rows and rows[_POSITION - width] >= len(hold) for rows, hold in zip(key_rows, holds, strict=True)):
             raise Invalid("a report holds a key that has no hold-back")
-        self._waiting.append(_Held(report, received_at, hold, keys))
-        self.count += len(keys)
-        return first
+        *firsts, self.count = [self.count + at // width for at in accumulate(map(len, key_rows), initial=0)]
+        waiting = self._waiting
+        waiting.reports.extend(compress(reports, key_rows))
+        waiting.received_at.extend(compress(received_at, key_rows))
+        waiting.holds.extend(compress(holds, key_rows))
+        waiting.key_rows.extend(filter(None, key_rows))
+        return firsts
 
     def take_back(self, count: int) -> None:
         """Drops the keys of the last reports, which nothing was made public of, so that `count` rows are left."""
-        while self._waiting and self.count > count:
-            self.count -= len(self._waiting.pop().keys)
+        waiting = self._waiting
+        while waiting.reports and self.count > count:
+            self.count -= len(waiting.key_rows[-1]) // self._width
+            for column in (waiting.reports, waiting.received_at, waiting.holds, waiting.key_rows):
+                column.pop()
         if self.count == count:
             return
         heads = self._columns["head"]
@@ -204,26 +219,29 @@ class KeyTable:
     def _lay_out(self) -> None:
         if self._torn:
             raise Unavailable(TORN)
-        if not self._waiting:
+        if not self._waiting.reports:
             return
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, _Waiting()
         self._torn = True
         self._write(waiting)
         self._torn = False
 
-    def _write(self, waiting: Sequence[_Held]) -> None:
+    def _write(self, waiting: _Waiting) -> None:
         columns = self._columns
         rows = columns.extend(self.count - columns.count)
-        keys: ContentKeys = np.frombuffer(b"".join([held.keys.tobytes() for held in waiting]), CONTENT_KEYS[self.kind])
-        counts = [len(held.keys) for held in waiting]
+        keys: ContentKeys = np.frombuffer(b"".join(waiting.key_rows), CONTENT_KEYS[self.kind])
+        counts = np.array([len(rows) for rows in waiting.key_rows]) // self._width
         records = _records(keys)
-        columns["record"][rows] = records
-        columns["report"][rows] = np.repeat([held.report for held in waiting], counts)
+        plain = f"V{records.itemsize}"  # numpy would copy records field by field
+        columns["record"].view(plain)[rows] = records.view(plain)
+        columns["report"][rows] = np.repeat(waiting.reports, counts)
         columns["position"][rows] = keys["position"]
         columns["day"][rows] = key_days(records)
-        received_at = np.repeat([held.received_at for held in waiting], counts)
+        received_at = np.repeat(waiting.received_at, counts)
         ends = secret_ends(records, np.cumsum(counts) - counts)
-        columns["release_at"][rows] = release_instants(ends, received_at, _holds(waiting, counts, keys["position"]))
+        columns["release_at"][rows] = release_instants(
+            ends, received_at, _holds(waiting.holds, counts, keys["position"])
+        )
         columns["last_row"][rows] = NEVER
         heads = self._index.first_holders(columns["record"], rows.start)
         columns["head"][rows] = heads
@@ -245,10 +263,9 @@ def _records(keys: ContentKeys) -> Records:
     return records
 
 
-def _holds(waiting: Sequence[_Held], counts: list[int], positions: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _holds(holds: Sequence[bytes], counts: NDArray[np.intp], positions: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The hold-back of each key; those of a report are written position by position, of which some were not taken."""
-    written = [len(held.hold) for held in waiting]
+    written = [len(hold) for hold in holds]
     firsts = np.repeat(np.cumsum(written) - written, counts)
-    quarters = np.frombuffer(b"".join([held.hold for held in waiting]), np.uint8)
-    holds: NDArray[np.uint8] = quarters[firsts + positions]
-    return holds
+    quarters: NDArray[np.uint8] = np.frombuffer(b"".join(holds), np.uint8)[firsts + positions]
+    return quarters

@@ -4,7 +4,6 @@ A ledger that is put together without the parts of some days is the one that is 
 """
 
 from collections.abc import Callable, Mapping
-from sys import intern
 from typing import Any
 
 import msgspec
@@ -61,12 +60,11 @@ def restore(numbers: Buffer, parts: Parts) -> Ledger:
     ledger.report_by_id = dict(zip(ids, np.nonzero(first)[0].tolist(), strict=True))
     for row in np.nonzero(~first)[0].tolist():
         ledger.continuations.setdefault(int(columns["root"][row]), []).append(row)
-    letters = reader.column(np.uint32, state.reports)
+    columns["letters"] = reader.column(np.uint32, state.reports)
     reader.end()
-    if (letters >= len(state.letters)).any():
+    ledger.letters = {text: number for number, text in enumerate(state.letters)}
+    if len(ledger.letters) < len(state.letters) or (columns["letters"] >= len(state.letters)).any():
         raise _none()
-    known = [intern(text) for text in state.letters]
-    ledger.verdicts = [known[number] for number in letters.tolist()]
     _fill(ledger, columns, state, parts)
     return ledger
 

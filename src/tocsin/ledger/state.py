@@ -4,6 +4,7 @@ Only `tocsin.ledger.fold` changes it. `predicates` and `queries` read it; rules 
 """
 
 from copy import deepcopy
+from itertools import islice
 
 import numpy as np
 from msgspec import Struct
@@ -149,7 +150,8 @@ class Ledger:
         """ID of a report that was answered *provisional* and could not be taken → the last word on it."""
         self.continuations: dict[int, list[int]] = {}
         """Row of a first report → the rows of its continuations, ascending; only where there are any."""
-        self.verdicts: list[str] = []
+        self.letters: dict[str, int] = {}
+        """The different `verdicts` of reports → the number by which `reports` has them."""
         self.reports = Columns(
             {
                 "sequence": np.int64,
@@ -167,6 +169,7 @@ class Ledger:
                 "objections": np.int32,
                 "withdrawn": np.bool_,
                 "erased": np.bool_,
+                "letters": np.uint32,
             }
         )
         self.keys = key_tables(b"")
@@ -181,6 +184,10 @@ class Ledger:
         twin.keys = {kind: table.copy() for kind, table in self.keys.items()}
         twin.revocations, twin.continuations = deepcopy(self.revocations), deepcopy(self.continuations)
         return twin
+
+    def verdicts(self, row: int) -> str:
+        """The verdicts on the positions of the report in this row, a letter each."""
+        return next(islice(self.letters, self.reports.cell("letters", row), None))
 
     def rows_of_person(self, root: int) -> list[int]:
         """The rows of all that one person has reported, ascending: of the first report, then of its continuations."""

@@ -7,10 +7,11 @@ the end, with defaults; old events are never reinterpreted.
 
 from typing import ClassVar, Final
 
+import numpy as np
 from msgspec import Struct
 
 from tocsin.model.claims import Claim
-from tocsin.model.keys import ContentKeys
+from tocsin.model.keys import CONTENT_KEYS, ContentKeys, KeyKind
 from tocsin.model.policy import SignatureInfo
 
 
@@ -315,17 +316,23 @@ BODIES: Final[tuple[type[Body], ...]] = (
 KINDS: Final[dict[str, type[Body]]] = {body.kind: body for body in BODIES}
 
 
-class ReportContent(Struct, frozen=True, eq=False, gc=False):
+class ReportContent(Struct, frozen=True, gc=False):
     """What is erased with its day: a report's keys and where its code came from. Batch 0 and provider 0 mean none.
 
-    `sent` is the 32-byte digest of the call; `keys` has one row a taken key, in order of position.
+    `sent` is the 32-byte digest of the call; `key_rows` the bytes of `keys`: for so few, numpy would take longer.
     """
 
     batch: int
     serial: int
     provider: int
     sent: bytes
-    keys: ContentKeys
+    key_kind: KeyKind
+    key_rows: bytes
+
+    @property
+    def keys(self) -> ContentKeys:
+        """One row a taken key, in order of position; all of one kind."""
+        return np.frombuffer(self.key_rows, CONTENT_KEYS[self.key_kind])
 
 
 class Draft(Struct, frozen=True, eq=False):

@@ -19,7 +19,7 @@ from tocsin.model.calls import (
 from tocsin.model.claims import Claim
 from tocsin.model.code_reading import CodeKind, CodeReading
 from tocsin.model.events import Draft, ReportContent
-from tocsin.model.keys import CONTENT_KEYS, KIND_OF_LENGTH, MAX_KEYS, ContentKeys, KeyKind
+from tocsin.model.keys import CONTENT_KEYS, KIND_OF_LENGTH, MAX_KEYS, ContentKeys, KeyKind, kind_of
 from tocsin.model.policy import Policy
 from tocsin.model.sent import sent_digest
 from tocsin.model.times import Instant
@@ -61,7 +61,7 @@ def answered_again(hearing: Hearing, row: int, call: ReportCall | ContinueCall, 
         return answered(Verdict.TOO_OLD)
     if ledger.reports["sent"][row].tobytes() != sent_digest(call, *code.spelt):  # C6, N3
         return answered(Verdict.MISMATCH)
-    return Judgement(Answer(Verdict.TAKEN, tuple(KEY_VERDICTS[letter] for letter in ledger.verdicts[row])))  # C7, N4
+    return Judgement(Answer(Verdict.TAKEN, tuple(KEY_VERDICTS[letter] for letter in ledger.verdicts(row))))  # C7, N4
 
 
 def verdicts_of(hearing: Hearing, call: ReportCall | ContinueCall) -> tuple[KeyVerdict, ...]:
@@ -111,12 +111,14 @@ def content_of(
 ) -> ReportContent:
     """What is erased with its day: the keys taken, and where they come from."""
     onset_day = plausible(call.onset_day, hearing.received_at) if hearing.policy.publish_onset else None
+    keys = _content_keys(call.keys, taken, origin, onset_day)
     return ReportContent(
         batch=origin.batch,
         serial=origin.serial,
         provider=origin.provider,
         sent=sent_digest(call, *code.spelt),
-        keys=_content_keys(call.keys, taken, origin, onset_day),
+        key_kind=kind_of(keys),
+        key_rows=keys.tobytes(),
     )
 
 

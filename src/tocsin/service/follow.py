@@ -70,13 +70,13 @@ class Follower:
                 for stored in page:
                     event = opener.event(stored)
                     opened.append(event)
-                    names_key = isinstance(event.body, DayKeyMade)
-                    if names_key or stops(event):
+                    names_key, is_stop = isinstance(event.body, DayKeyMade), stops(event)
+                    if names_key or is_stop:
                         self.fold(opened)
                         opened = []
                     if names_key:  # the ledger tells the right key from another one from here on
                         opener = Opener(self)
-                    if stops(event):
+                    if is_stop:
                         yield event
             finally:
                 self.fold(opened)
@@ -101,14 +101,14 @@ class Follower:
 
     def _proven(self, page: list[StoredEvent]) -> Iterator[list[StoredEvent]]:
         """The page; where its chain breaks, what comes before, and then `Broken`."""
-        tip = self._last
+        last: Tip | StoredEvent = self._last
         for place, stored in enumerate(page):
             try:
-                check_link(tip, stored)
+                check_link(last, stored)
             except Broken:
                 yield page[:place]
                 raise
-            tip = tip.moved_to(stored)
+            last = stored
         yield page
 
     def _news(self, read: Read) -> list[StoredEvent]:
