@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tocsin.formats.wire import decode_answer
 from tocsin.journal import sqlite
 from tocsin.journal.archive import Archive, make_archive, open_archive
 from tocsin.journal.encoding import NewEvent, StoredEvent, decode_body, number_event
-from tocsin.journal.port import Broken, Durability, Tip
+from tocsin.journal.port import PAGE_EVENTS, Broken, Durability, Tip
 from tocsin.model.calls import Verdict
 from tocsin.model.errors import Invalid, Refused, TocsinError, Unavailable
 from tocsin.model.times import QUARTER_SECONDS, day_of, floor_quarter
@@ -389,3 +390,20 @@ def test_a_journal_into_which_nothing_came_is_not_served(site: Site, tmp_path: P
     sqlite.create(top / "journal" / "journal.sqlite", durability=Durability.WAIVED).close()
     with pytest.raises(Invalid, match="empty"):
         Deployment(top, site.clock)
+
+
+def test_the_journal_is_read_once(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it is loaded: what earlier versions made is made on the way, and not by a second reading of everything."""
+    begun: list[int] = []
+    read = sqlite.SqliteJournal.read
+
+    def counted(journal: sqlite.SqliteJournal, after: int, limit: int = PAGE_EVENTS) -> list[StoredEvent]:
+        if limit > 1:  # the founding event alone is looked at besides
+            begun.append(after)
+        return read(journal, after, limit)
+
+    monkeypatch.setattr(sqlite.SqliteJournal, "read", counted)
+    rebuilt(site, tmp_path)
+    assert begun.count(0) == 1
+    with closing(Deployment(tmp_path / "new", site.clock)) as new:
+        assert lacking(new) == []

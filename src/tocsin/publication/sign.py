@@ -5,6 +5,8 @@ The private keys are behind `Signer`s; what is signed is exactly what was built.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from msgspec import Struct
 
@@ -88,10 +90,14 @@ def sign_files(region: str, made: Built | Remade, keys: SigningKeys) -> dict[str
     objects = {
         object_name(region, entry.profile, hashlib.sha256(entry.data).digest()): entry.data for entry in made.objects
     }
-    for export in made.exports:
-        name = object_name(region, Profile.GAEN, hashlib.sha256(export.data).digest())
-        objects[name] = _signed_zip(export, keys.gaen)
+    with ThreadPoolExecutor() as threads:  # zipping lets go of Python's lock
+        objects.update(threads.map(partial(_named_zip, region, keys.gaen), made.exports))
     return objects
+
+
+def _named_zip(region: str, gaen: Mapping[SignatureInfo, GaenKey], export: Export) -> tuple[str, bytes]:
+    name = object_name(region, Profile.GAEN, hashlib.sha256(export.data).digest())
+    return name, _signed_zip(export, gaen)
 
 
 def _signed_zip(export: Export, gaen: Mapping[SignatureInfo, GaenKey]) -> bytes:

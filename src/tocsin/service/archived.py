@@ -4,7 +4,7 @@ Whoever finds out afterwards that a key is another deployment's has a journal th
 public files that no phone believes. So all is looked at before anything becomes durable.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import Final, Protocol
 
@@ -16,8 +16,9 @@ from tocsin.journal.port import Journal, Tip
 from tocsin.model.claims import ClaimClass, version_claim
 from tocsin.model.code_reading import CodeKind
 from tocsin.model.errors import Invalid, Refused, Unavailable
-from tocsin.model.events import BatchIssued, PhoneCodesIssued, ReportContent
+from tocsin.model.events import BatchIssued, Event, MadeFile, PhoneCodesIssued, ReportContent
 from tocsin.model.times import KEPT_DAYS, Day, Instant, day_of
+from tocsin.publication.outline import OUTLINED, Outline
 from tocsin.publication.release import Released
 from tocsin.service.key_folder import KeyFolder
 
@@ -48,7 +49,9 @@ class Loading:
         self._fit = _Fit(keys, day_of(now))
         self._head = head
         self._told = told
+        self._head_claim = version_claim(head.version)
         self._head_decided = b""
+        self._outline = Outline()
         self.read_seconds = 0.0
         """Seconds that the archive took, and not the journal."""
 
@@ -62,6 +65,10 @@ class Loading:
         """
         return journal.load(self._events(fence))
 
+    def files_in_force(self) -> list[MadeFile]:
+        """The files that the newest version of what is loaded names, as far as earlier versions made them."""
+        return self._outline.files_in_force()
+
     def _events(self, fence: Callable[[], None]) -> Iterator[StoredEvent]:
         after = 0
         for is_fenced in (False, True):
@@ -71,6 +78,7 @@ class Loading:
                 for stored in page:
                     self._look(stored)
                 yield from page
+                self._note(page)
                 after = page[-1].sequence
                 self._told(after)
             self._refuse_other_head()
@@ -91,8 +99,15 @@ class Loading:
 
     def _look(self, stored: StoredEvent) -> None:
         self._fit.look(stored)
-        if self._head.version and version_claim(self._head.version) in stored.claims:
+        if self._head.version and self._head_claim in stored.claims:
             self._head_decided = stored.digest
+
+    def _note(self, page: Sequence[StoredEvent]) -> None:
+        """What the journal has taken, and so has proven."""
+        for stored in page:
+            if stored.kind in OUTLINED:
+                body = decode_body(stored.kind, stored.body)
+                self._outline.note(Event(stored.sequence, stored.recorded_at, body, stored.digest))
 
     def _refuse_other_head(self) -> None:
         if self._head.leaf is not None and self._head_decided != self._head.leaf.journal:

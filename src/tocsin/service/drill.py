@@ -73,21 +73,9 @@ def drill(deployment: Deployment, archive: Archived, scratch: Path, told: Told) 
         loading.load(journal)
         watch.loaded(loading.read_seconds)
         clock, policy = HeldClock(deployment.clock, journal, day_of(now)), deployment.settings.policy
-        rebuilt = put_out(
-            journal,
-            deployment.keys,
-            lambda follower: Publisher(
-                journal,
-                deployment.keys,
-                clock,
-                policy,
-                bucket,
-                signing_keys(deployment.settings, deployment.keys),
-                follower=follower,
-            ),
-            watch,
-            told,
-        )
+        signing = signing_keys(deployment.settings, deployment.keys)
+        publisher = Publisher(journal, deployment.keys, clock, policy, bucket, signing)
+        rebuilt = put_out(journal, publisher, loading.files_in_force(), watch, told)
         performer = Performer(journal, deployment.keys, clock, policy)
         performer.catch_up()
         checks = [

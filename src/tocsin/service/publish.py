@@ -17,6 +17,7 @@ Any number of publishers may run: one of them decides a version, and all of them
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import perf_counter
 from typing import Final
 
 from msgspec import Struct
@@ -51,6 +52,8 @@ PLANS_BESIDE: Final = 2
 overtaken, however many corrections come."""
 
 
+TOLD_EVENTS: Final = 10_000
+"""After so many events a long reading tells how far it is."""
 MACHINE: Final = "tocsin"
 """Who puts a surge into quarantine, where no person does."""
 
@@ -136,6 +139,8 @@ class Publisher:
         self._made: tuple[int, tuple[MadeFile, ...]] = (0, ())
         self._looked_through = 0
         """The version whose files in force were read whole."""
+        self._filled_up = 0
+        """The version of which the bucket got the files in force that earlier versions made."""
         self._pruned = 0
         """The UTC day on which old files were removed."""
         self._lost_for_good: frozenset[str] = frozenset()
@@ -164,6 +169,29 @@ class Publisher:
         self._look_after_files()
         self._prune()  # 7
         return self._released().version
+
+    def read_through(self, in_force: Sequence[MadeFile], told: Callable[[int], None] = lambda sequence: None) -> float:
+        """Reads the journal from event 1 to its end; `told` is given how far it is, now and then.
+
+        On the way it makes what the bucket may lack of `in_force`, the files that the newest version names and earlier
+        ones made: a ledger only goes forward. Returns the seconds that they took. Raises as `publish`.
+        """
+        out = self._released()
+        refuse_other_journal(self._journal, out)
+        self._follower.begin_anew()
+        seconds = 0.0
+        versions = {file.to_version for file in in_force if file.to_version > out.version}
+        for event in self._follower.follow(
+            self._journal.read, lambda event: not event.sequence % TOLD_EVENTS or _version(event) in versions
+        ):
+            told(event.sequence)
+            if _version(event) in versions:
+                began = perf_counter()
+                self._put_again(in_force)
+                seconds += perf_counter() - began
+        self._follower.refuse_lost_keys(self._clock.now())
+        self._filled_up = self.ledger.version
+        return seconds
 
     def restore(self) -> int:
         """Puts out what the journal has decided, all of it, and decides nothing: for a bucket that was lost.
@@ -202,7 +230,7 @@ class Publisher:
         out = self._catch_up()
         while out.version < self.ledger.version and is_whole(self.ledger):
             self._archive_up_to(self.ledger.versions[-1].sequence)
-            if out.version + 1 < self.ledger.version:
+            if out.version + 1 < self.ledger.version and self._filled_up < self.ledger.version:
                 self._put_files_in_force(out.version)
             self._release(out)
             out = self._catch_up()
@@ -221,7 +249,7 @@ class Publisher:
         Those of which a key is erased by now can't be made again and are left out: phones of that age take the dump.
         The ledger then stands at the newest version.
         """
-        newest, region, wanted = self.ledger.version, self.ledger.region, files_in_force(self.ledger)
+        newest, wanted = self.ledger.version, files_in_force(self.ledger)
         versions = {file.to_version for file in wanted if file.to_version > behind}
         if not versions:
             return
@@ -229,7 +257,11 @@ class Publisher:
         for event in self._follower.follow(self._journal.read, lambda event: _version(event) in {newest, *versions}):
             if _version(event) == newest:
                 return
-            put(sign_files(region, remake(self.ledger, wanted), self._signing_keys), self._bucket)
+            self._put_again(wanted)
+
+    def _put_again(self, wanted: Sequence[MadeFile]) -> None:
+        """Those of `wanted` that the newest version of the ledger made."""
+        put(sign_files(self.ledger.region, remake(self.ledger, wanted), self._signing_keys), self._bucket)
 
     def _restore_files(self) -> None:
         """Makes again what is lost or damaged of the files in force: read whole once a version, else looked at."""

@@ -13,23 +13,24 @@ The steps, and what a crash right after each leaves behind:
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tocsin.client.trust import parse_trust
 from tocsin.journal.port import Durability, Journal, Tip
 from tocsin.model.errors import Invalid, Refused, Unavailable
+from tocsin.model.events import MadeFile
 from tocsin.model.ports import Clock
 from tocsin.model.times import Day
 from tocsin.publication.release import Released, released
 from tocsin.service.archived import Archived, Loading
 from tocsin.service.deployment import Deployment, durability, head_verifier
-from tocsin.service.follow import Follower
 from tocsin.service.journal_choice import JournalChoice, create_journal, open_journal
 from tocsin.service.key_folder import KeyFolder
 from tocsin.service.publish import Publisher
@@ -41,7 +42,6 @@ from tocsin.stores.folder import FolderBucket
 Told = Callable[[str, int, int], None]
 """Is told how far it is: the part, how many of its events are done, of how many."""
 
-TOLD_EVENTS: Final = 10_000
 _KEYS_DRAFT: Final = ".keys"
 LEFT_OVER: Final = frozenset(
     {"tocsin.toml", "trust.json", "bucket", "keys", _KEYS_DRAFT, "spool", "journal", "lost+found"}
@@ -75,16 +75,16 @@ class Stopwatch:
         self._began = perf_counter()
         self.parts: list[Part] = []
 
-    def part(self, name: str, without: float = 0) -> None:
-        """Ends a part; `without` so many seconds of it, which were another part's."""
+    def part(self, name: str, but: float = 0) -> None:
+        """Ends a part; `but` so many seconds of it, which were another part's."""
         now = perf_counter()
-        self.parts.append(Part(name, now - self._began - without))
+        self.parts.append(Part(name, now - self._began - but))
         self._began = now
 
     def loaded(self, read_seconds: float) -> None:
         """Ends the loading, in which the archive took so many seconds."""
         self.parts.append(Part("archive read", read_seconds))
-        self.part("journal loaded, its chain proven", without=read_seconds)
+        self.part("journal loaded, its chain proven", but=read_seconds)
 
 
 def rebuild(
@@ -115,33 +115,26 @@ def rebuild(
         watch.loaded(loading.read_seconds)
         deployment = Deployment(top, clock, today)
 
-        def publisher(follower: Follower) -> Publisher:
-            deployment.checkpoints.keep_up(follower)  # so that the first start need not fold it once more
-            watch.part("checkpoint written")
-            return deployment.publisher(follower=follower)
-
         with closing(deployment):
-            return put_out(deployment.journal, deployment.keys, publisher, watch, told)
+            publisher = deployment.publisher()
+            rebuilt = put_out(deployment.journal, publisher, loading.files_in_force(), watch, told)
+            deployment.checkpoints.keep_up(publisher.follower)  # so that the first start need not fold it once more
+            watch.part("checkpoint written")
+            return replace(rebuilt, parts=tuple(watch.parts))
 
 
 def put_out(
-    journal: Journal,
-    keys: KeyFolder,
-    publisher: Callable[[Follower], Publisher],
-    watch: Stopwatch,
-    told: Told,
+    journal: Journal, publisher: Publisher, in_force: Sequence[MadeFile], watch: Stopwatch, told: Told
 ) -> Rebuilt:
     """Folds the journal, and makes the files in force for a bucket that lacks them."""
     tip = journal.tip()
-    follower = Follower(keys)
-    for _ in follower.follow(journal.read, stops=lambda event: event.sequence % TOLD_EVENTS == 0):
-        told("events folded", follower.ledger.sequence, tip.sequence)
+    remaking = publisher.read_through(in_force, lambda sequence: told("events folded", sequence, tip.sequence))
     told("events folded", tip.sequence, tip.sequence)
-    watch.part("ledger folded")
-    decided, out, unfinished = follower.ledger.version, 0, None
+    watch.part("ledger folded", but=remaking)
+    decided, out, unfinished = publisher.ledger.version, 0, None
     try:
         if decided:
-            out = publisher(follower).restore()
+            out = publisher.restore()
             if out < decided:
                 unfinished = (
                     f"version {decided} can't be made again, since some of its keys are erased by now: the next version"
@@ -149,7 +142,7 @@ def put_out(
                 )
     except (Unavailable, Invalid, Refused) as error:
         unfinished = str(error)
-    watch.part("public files made")
+    watch.part("public files made", but=-remaking)
     return Rebuilt(tip, decided, tuple(watch.parts), unfinished)
 
 
