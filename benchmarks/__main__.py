@@ -55,7 +55,7 @@ LARGE: Final[dict[str, Callable[[Path], list[Row]]]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures; prints one table.")
     parser.add_argument(
-        "--large", action="store_true", help="a million keys, and fortnights of a nation, too (ten minutes more)"
+        "--large", action="store_true", help="a million keys, and fortnights of a nation, too (half an hour more)"
     )
     parser.add_argument(
         "only", nargs="*", help=f"measure these alone, of: {', '.join(MEASUREMENTS | LARGE)}", metavar="ROW"
