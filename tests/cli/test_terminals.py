@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,15 @@ def test_any_width_will_do(
         assert max(map(len, done.out.splitlines())) <= 40
 
 
+@pytest.fixture
+def ctrl_c_is_heeded() -> Iterator[None]:
+    """As in a terminal: a shell starts what it puts in the background, a whole test run among it, to ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heeded")
 @pytest.mark.parametrize(
     "words", [["status"], _ISSUE, ["client", "sync", "--phone", "p", "--trust", "t"]], ids=" ".join
 )
@@ -128,6 +138,7 @@ def test_ctrl_c_ends_a_command_with_code_130_and_nothing_else(
     assert site.deployment.journal.read(before.sequence) == []
 
 
+@pytest.mark.usefixtures("ctrl_c_is_heeded")
 def test_ctrl_c_while_the_program_is_loaded_is_no_traceback() -> None:
     program = (
         "import signal, sys, types\n"
