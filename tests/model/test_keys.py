@@ -11,11 +11,12 @@ from tocsin.model.keys import (
     RECORD,
     Records,
     ascend_strictly,
+    day_order,
+    day_runs,
     has_twice,
     key_days,
     key_ends,
     key_order,
-    key_words,
     release_instants,
     rows_of,
     sorted_by_key,
@@ -79,11 +80,23 @@ def test_rows_are_taken_whole_by_number_and_by_flag(table: list[Key], data: st.D
 def test_order_and_repetition_are_seen_by_all_their_bytes(table: list[Key]) -> None:
     records = records_of(table)
     data = [key[0] for key in table]
-    assert ascend_strictly(key_words(records)) == all(a < b for a, b in pairwise(data))
+    assert ascend_strictly(records) == all(a < b for a, b in pairwise(data))
     ordered = sorted_by_key(records)
-    assert has_twice(ordered) == (len(set(data)) < len(data))
+    assert has_twice(records) == has_twice(ordered) == (len(set(data)) < len(data))
     if not has_twice(ordered):
         assert sorted_by_key(ordered) is ordered
     assert key_order(records).tolist() == sorted(range(len(data)), key=data.__getitem__), (
         "rows of one key stay in order"
     )
+
+
+@given(st.lists(st.one_of(st.integers(0, 3), st.integers(0, 2**32 - 1)), max_size=30))
+@example([0, 2**16 - 1, 0])
+@example([2**16, 0, 2**16 + 1, 0])
+def test_days_are_ordered_and_told_run_by_run(days: list[int]) -> None:
+    """Also where a forged start lies tens of thousands of days ahead."""
+    column = np.array(days, np.int64)
+    order = day_order(column)
+    assert order.tolist() == sorted(range(len(days)), key=days.__getitem__), "rows of one day stay in their order"
+    runs = [(day, column[order][run].tolist()) for day, run in day_runs(column[order])]
+    assert runs == [(day, [day] * days.count(day)) for day in sorted(set(days))]

@@ -26,13 +26,14 @@ from tocsin.model.keys import (
     Records,
     ReportType,
     ascend_strictly,
+    day_order,
+    day_runs,
     has_twice,
     key_days,
-    key_words,
     rows_of,
     sorted_by_key,
 )
-from tocsin.model.times import INTERVALS_PER_DAY
+from tocsin.model.times import INTERVALS_PER_DAY, Day
 
 MAGIC: Final = b"TKS1"
 CODEC_RAW: Final = 0
@@ -42,6 +43,7 @@ _START: Final = struct.Struct(">4sBBB")  # magic, codec, kind, length of the reg
 _VERSIONS: Final = struct.Struct(">QQQI")  # from, to, at, first_day
 _SECTION: Final = struct.Struct(">BIII")  # key kind, day, additions, removals
 _CHECKSUM_BYTES: Final = 32
+_NO_ROWS: Final = slice(0, 0)
 _PUBLIC_TYPES: Final = (ReportType.CONFIRMED, ReportType.LIKELY, ReportType.SELF_REPORTED)
 
 REMOVALS: Final = {
@@ -126,20 +128,17 @@ def _encode(
             parts.append(_SECTION.pack(kind, day, len(added_that_day), len(removed_that_day)))
             parts.extend(added_that_day[name].tobytes() for name in RECORDS[kind].names or ())
             parts.append(removed_that_day["key_data"].tobytes())
-    body = b"".join(parts)
-    return body + hashlib.sha256(body).digest()
+    checksum = hashlib.sha256()
+    for part in parts:
+        checksum.update(part)
+    return b"".join((*parts, checksum.digest()))
 
 
-def _sections(additions: Records, removals: Removals) -> Iterator[tuple[int, Records, Removals]]:
+def _sections(additions: Records, removals: Removals) -> Iterator[tuple[Day, Records, Removals]]:
     """Of one kind, day by day, ascending: the day, its additions, its removals."""
-    added_days, removed_days = key_days(additions), removals["day"].astype(np.int64)
-    days = np.union1d(added_days, removed_days)
-    added_ends = np.searchsorted(added_days, days, "right").tolist()
-    removed_ends = np.searchsorted(removed_days, days, "right").tolist()
-    added = removed = 0
-    for day, added_end, removed_end in zip(days.tolist(), added_ends, removed_ends, strict=True):
-        yield day, additions[added:added_end], removals[removed:removed_end]
-        added, removed = added_end, removed_end
+    added, removed = dict(day_runs(key_days(additions))), dict(day_runs(removals["day"].astype(np.int64)))
+    for day in sorted(added.keys() | removed.keys()):
+        yield day, additions[added.get(day, _NO_ROWS)], removals[removed.get(day, _NO_ROWS)]
 
 
 def decode_keyset(data: bytes) -> KeysetDump | KeysetDelta:
@@ -207,7 +206,7 @@ def _decode_section(
         raise Invalid("a key stands under another day than its own")
     removed = np.empty(removed_count, REMOVALS[kind])
     removed["day"], removed["key_data"] = day, removed_keys
-    if not (ascend_strictly(key_words(added)) and ascend_strictly(key_words(removed))):
+    if not (ascend_strictly(added) and ascend_strictly(removed)):
         raise Invalid("the keys of a section are not ascending")
     return added, removed
 
@@ -231,13 +230,13 @@ def _check(kind: KeyKind, versions: tuple[Any, ...], additions: Records, removal
         raise Invalid("an onset is out of range")
     named = np.empty(len(additions) + len(removals), REMOVALS[kind])
     named["key_data"] = np.concatenate([additions["key_data"], removals["key_data"]])
-    if has_twice(sorted_by_key(named)):
+    if has_twice(named):
         raise Invalid("a key is named twice")
 
 
 def _by_day_and_key(removals: Removals) -> Removals:
     by_key = sorted_by_key(removals)
-    return rows_of(by_key, np.argsort(by_key["day"], kind="stable"))
+    return rows_of(by_key, day_order(by_key["day"].astype(np.int64)))
 
 
 class _Cursor:

@@ -15,7 +15,9 @@ from tocsin.model.keys import (
     KeyKind,
     KeysByKind,
     Records,
-    has_twice,
+    ascend_strictly,
+    day_order,
+    day_runs,
     key_days,
     kind_of,
     rows_of,
@@ -42,9 +44,9 @@ def canonical(records: Records) -> Records:
     """`records`, all of one kind, by day, then by key. Raises `Invalid` if a key occurs twice. Sorts: O(n log n)."""
     # np.concatenate, for one, turns a table to the machine's byte order without being asked.
     by_key = sorted_by_key(records.astype(RECORDS[kind_of(records)], copy=False))
-    if has_twice(by_key):
+    if not ascend_strictly(by_key):
         raise Invalid("a key occurs twice in a set")
-    return rows_of(by_key, np.argsort(key_days(by_key), kind="stable"))
+    return rows_of(by_key, day_order(key_days(by_key)))
 
 
 def set_digest(region: str, keys: KeysByKind) -> bytes:
@@ -56,11 +58,10 @@ def set_digest(region: str, keys: KeysByKind) -> bytes:
     >>> set_digest("de", by_kind()).hex()[:16]
     '0a5fd82ad23473df'
     """
-    parts = [region_field(region)]
+    parts: list[bytes | memoryview] = [region_field(region)]
     for kind in KeyKind:
         ordered = canonical(keys[kind])
-        days, firsts, counts = np.unique(key_days(ordered), return_index=True, return_counts=True)
-        for day, first, count in zip(days.tolist(), firsts.tolist(), counts.tolist(), strict=True):
-            parts.append(kind.to_bytes(1, "big") + day.to_bytes(4, "big") + count.to_bytes(4, "big"))
-            parts.append(ordered[first : first + count].tobytes())
-    return labelled_hash("set", b"".join(parts))
+        for day, run in day_runs(key_days(ordered)):
+            parts.append(kind.to_bytes(1, "big") + day.to_bytes(4, "big") + len(ordered[run]).to_bytes(4, "big"))
+            parts.append(ordered[run].view(np.uint8).data)
+    return labelled_hash("set", *parts)

@@ -5,16 +5,16 @@ digest, of a report's content and of the raw keyset file (``docs/formats/keys.md
 how wide its rows are tells which.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from hashlib import sha256
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tocsin.model.times import EMBARGO_SECONDS, INTERVAL_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS
+from tocsin.model.times import EMBARGO_SECONDS, INTERVAL_SECONDS, INTERVALS_PER_DAY, QUARTER_SECONDS, Day
 
 Records = NDArray[Any]
 """A one-dimensional array of one of `RECORDS`."""
@@ -155,30 +155,62 @@ def secret_ends(records: Records, firsts: NDArray[Any]) -> Column:
 
 def rows_of(table: Records, rows: NDArray[Any]) -> Records:
     """`table[rows]`, by numbers or by flags; the rows of a packed table are copied whole, not field by field."""
-    taken: Records = table.view(f"V{table.dtype.itemsize}")[rows].view(table.dtype)
-    return taken
+    whole = table.view(f"V{table.dtype.itemsize}")
+    taken: Records = whole.compress(rows) if rows.dtype == np.bool_ else whole.take(rows)  # whole[rows] is far slower
+    return taken.view(table.dtype)
 
 
 def sorted_by_key(records: Records) -> Records:
     """`records` in the order of their keys' bytes, ascending; the very same if they are in it already."""
-    return records if ascend_strictly(key_words(records)) else rows_of(records, key_order(records))
+    return records if ascend_strictly(records) else rows_of(records, key_order(records))
 
 
 def key_order(records: Records) -> NDArray[np.intp]:
     """The permutation that sorts `records` by their keys' bytes, ascending; rows of one key stay in their order."""
-    words = key_words(records)
-    high = np.ascontiguousarray(words[:, 0])
-    order = np.argsort(high)
-    ranked = high[order]
+    first = _first_words(records)
+    order = np.argsort(first)
+    ranked = first[order]
     if bool((ranked[1:] == ranked[:-1]).any()):  # two keys that share their first 8 bytes: order by all of them
-        return np.lexsort(words.T[::-1])
+        return np.lexsort(key_words(records).T[::-1])
     return order
 
 
-def has_twice(ordered: Records) -> bool:
-    """Whether a key occurs twice in `ordered`, which is in the order of keys."""
-    words = key_words(ordered)
+def day_order(days: Column) -> NDArray[np.intp]:
+    """The permutation that sorts rows by their `days`, ascending; rows of one day stay in their order."""
+    if not len(days):
+        return np.empty(0, np.intp)
+    since = days - days.min()
+    near = since.astype(np.uint16) if since.max() < 1 << 16 else since  # numpy sorts 16 bits in one pass
+    return np.argsort(near, kind="stable")
+
+
+def day_runs(days: Column) -> Iterator[tuple[Day, slice]]:
+    """Each day of `days`, which ascend, and the rows of that day."""
+    firsts = np.nonzero(days[1:] != days[:-1])[0] + 1
+    for first, end in pairwise([0, *firsts.tolist(), len(days)] if len(days) else []):
+        yield Day(int(days[first])), slice(first, end)
+
+
+def has_twice(records: Records) -> bool:
+    """Whether a key occurs twice in `records`, which are in any order."""
+    first = np.sort(_first_words(records))
+    if not (first[1:] == first[:-1]).any():
+        return False
+    words = key_words(rows_of(records, key_order(records)))
     return bool((words[1:] == words[:-1]).all(axis=1).any())
+
+
+def ascend_strictly(records: Records) -> bool:
+    """Whether the keys of `records` ascend, no two alike."""
+    first = _first_words(records)
+    if (first[1:] < first[:-1]).any():
+        return False
+    alike = np.nonzero(first[1:] == first[:-1])[0]
+    before, after = key_words(rows_of(records, alike)), key_words(rows_of(records, alike + 1))
+    rises = np.zeros(len(alike), np.bool_)
+    for column in reversed(range(before.shape[1])):  # the last words decide only where all before them are alike
+        rises = (after[:, column] > before[:, column]) | ((after[:, column] == before[:, column]) & rises)
+    return bool(rises.all())
 
 
 def key_words(records: Records) -> NDArray[np.uint64]:
@@ -187,10 +219,10 @@ def key_words(records: Records) -> NDArray[np.uint64]:
     return np.ascontiguousarray(records["key_data"]).view(">u8").reshape(-1, width).astype(np.uint64)
 
 
-def ascend_strictly(words: NDArray[np.uint64]) -> bool:
-    """Whether the keys behind `words` (see `key_words`) ascend, no two alike."""
-    before, after = words[:-1], words[1:]
-    rises = np.zeros(len(before), np.bool_)
-    for column in reversed(range(words.shape[1])):  # the last words decide only where all before them are alike
-        rises = (after[:, column] > before[:, column]) | ((after[:, column] == before[:, column]) & rises)
-    return bool(rises.all())
+def _first_words(records: Records) -> NDArray[np.uint64]:
+    """The first of `key_words` of each row: enough to tell almost any two keys apart."""
+    offset = records.dtype.fields["key_data"][1] if records.dtype.fields else 0
+    rest = records.dtype.itemsize - offset - 8
+    first = np.dtype([("before", f"V{offset}"), ("word", ">u8"), ("rest", f"V{rest}")])
+    words: NDArray[np.uint64] = records.view(first)["word"].astype(np.uint64)
+    return words

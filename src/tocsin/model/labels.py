@@ -51,9 +51,12 @@ def prefix(label: str) -> bytes:
     return bytes([len(text)]) + text
 
 
-def labelled_hash(label: str, data: bytes) -> bytes:
-    """SHA-256 over ``prefix(label) ‖ data``: 32 bytes."""
-    return hashlib.sha256(prefix(label) + data).digest()
+def labelled_hash(label: str, *parts: bytes | memoryview) -> bytes:
+    """SHA-256 over ``prefix(label)`` and `parts`, one behind the other: 32 bytes."""
+    hasher = hashlib.sha256(prefix(label))
+    for part in parts:
+        hasher.update(part)
+    return hasher.digest()
 
 
 def derive(secret: bytes, label: str, context: bytes = b"") -> bytes:

@@ -1,9 +1,10 @@
 """Diagnosis keys as columns to protobuf bytes: what the library would write, many thousand keys at a time.
 
-Each key becomes one row of a matrix wide enough for its longest encoding, beside a matrix that says which bytes count;
+Each key becomes one row of a matrix wide enough for the longest encoding, beside a matrix that says which bytes count;
 picking those, row by row, *is* the serialisation.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -23,8 +24,8 @@ ONSET: Final = 0b10_0000
 _ROWS: Final = 1 << 14
 """Keys encoded at a time: keeps the matrices in the processor's cache."""
 _LENGTH_DELIMITED: Final = 2
-_Matrix = NDArray[np.uint8]
-_Mask = NDArray[np.bool_]
+_Column = tuple[NDArray[np.uint8], NDArray[np.bool_]]
+"""Bytes of each row, or one row for all, and in which rows they count."""
 
 
 def present_fields(records: Records) -> Present:
@@ -52,56 +53,52 @@ def encode_keys(field: int, records: NDArray[Any], present: Present) -> bytes:
 
 def _encode_rows(field: int, records: NDArray[Any], present: Present) -> bytes:
     """As `encode_keys`, in one go."""
-    key_bytes = records.dtype["key_data"].itemsize
-    data = np.ascontiguousarray(records["key_data"]).view(np.uint8).reshape(-1, key_bytes)
-    lead = _constant(bytes([1 << 3 | _LENGTH_DELIMITED, key_bytes]), len(records))
+    rows, key_bytes = len(records), records.dtype["key_data"].itemsize
+    data = np.ascontiguousarray(records["key_data"]).view(np.uint8).reshape(rows, key_bytes)
     onset = records["days_since_onset"].astype(np.int64)
-    key = np.concatenate([lead, data], axis=1)
-    blocks = [
-        (key, _column_mask(present, 1, key.shape[1])),
-        _varint_field(2, records["transmission_risk_level"], present),
-        _varint_field(3, records["rolling_start_interval_number"], present),
-        _varint_field(4, records["rolling_period"], present),
-        _varint_field(5, records["report_type"], present),
-        _varint_field(6, (onset << 1) ^ (onset >> 63), present),  # zigzag: sint32
-    ]
-    lengths = np.sum([mask.sum(axis=1) for _, mask in blocks], axis=0)
-    tag = _constant(bytes([field << 3 | _LENGTH_DELIMITED]), len(records))
-    blocks[:0] = [(tag, np.ones(tag.shape, np.bool_)), _varints(lengths)]
-    return _pick(np.concatenate([cells for cells, _ in blocks], axis=1), np.concatenate([m for _, m in blocks], axis=1))
+    scalars = (
+        records["transmission_risk_level"],
+        records["rolling_start_interval_number"],
+        records["rolling_period"],
+        records["report_type"],
+        (onset << 1) ^ (onset >> 63),  # zigzag: sint32
+    )
+    everywhere = np.ones(rows, np.bool_)
+    on_wire = [(present >> number & 1).astype(np.bool_) for number in range(1 + len(scalars))]
+    key = [(_constant(1 << 3 | _LENGTH_DELIMITED, key_bytes), on_wire[0]), (data, on_wire[0])]
+    for number, (values, counts) in enumerate(zip(scalars, on_wire[1:], strict=True), 2):
+        key += [(_constant(number << 3), counts), *_varints(values, counts)]
+    lengths = np.zeros(rows, np.int64)
+    for cells, counts in key:
+        lengths += cells.shape[1] * counts
+    tag = _constant(field << 3 | _LENGTH_DELIMITED)
+    return _picked(rows, [(tag, everywhere), *_varints(lengths, everywhere), *key])
 
 
-def _pick(cells: _Matrix, mask: _Mask) -> bytes:
-    """The bytes of `cells` that count, row by row."""
-    anywhere = mask.any(axis=0)
-    cells, mask = cells[:, anywhere], mask[:, anywhere]
-    return cells.tobytes() if mask.all() else cells[mask].tobytes()
+def _picked(rows: int, columns: Sequence[_Column]) -> bytes:
+    """The bytes of `columns` that count, row by row."""
+    width = sum(cells.shape[1] for cells, _ in columns)
+    matrix, mask = np.empty((rows, width), np.uint8), np.empty((rows, width), np.bool_)
+    at = 0
+    for cells, counts in columns:
+        end = at + cells.shape[1]
+        matrix[:, at:end], mask[:, at:end] = cells, counts[:, np.newaxis]
+        at = end
+    return matrix.tobytes() if mask.all() else matrix[mask].tobytes()
 
 
-def _constant(data: bytes, rows: int) -> _Matrix:
-    """`data` in each of `rows` rows."""
-    return np.tile(np.frombuffer(data, np.uint8), (rows, 1))
+def _constant(*data: int) -> NDArray[np.uint8]:
+    """The same bytes in every row."""
+    return np.array([data], np.uint8)
 
 
-def _column_mask(present: Present, field: int, width: int) -> _Mask:
-    """Whether `field` is on the wire, for each of `width` columns."""
-    return np.repeat(((present >> (field - 1)) & 1).astype(np.bool_)[:, np.newaxis], width, axis=1)
-
-
-def _varint_field(field: int, values: NDArray[Any], present: Present) -> tuple[_Matrix, _Mask]:
-    """A scalar field with its tag, where it is present."""
-    cells, mask = _varints(values)
-    tag = _constant(bytes([field << 3]), len(values))
-    on_wire = _column_mask(present, field, 1)
-    return np.concatenate([tag, cells], axis=1), np.concatenate([on_wire, mask & on_wire], axis=1)
-
-
-def _varints(values: NDArray[Any]) -> tuple[_Matrix, _Mask]:
-    """Non-negative `values` as base-128 varints: as many columns as the largest needs, and which of them count."""
-    width = max(1, -(-int(values.max()).bit_length() // 7))
-    rest = values.astype(np.uint32)[:, np.newaxis] >> (7 * np.arange(width, dtype=np.uint32))
-    mask = rest != 0
-    mask[:, 0] = True  # zero takes one byte
-    cells = (rest & 0x7F).astype(np.uint8)
-    cells[:, :-1] |= mask[:, 1:].astype(np.uint8) << 7  # more follows
-    return cells, mask
+def _varints(values: NDArray[Any], counts: NDArray[np.bool_]) -> list[_Column]:
+    """Non-negative `values` as base-128 varints, in the rows that count: as many columns as the largest needs."""
+    rest: NDArray[Any] = values.astype(np.uint32)
+    columns = list[_Column]()
+    while not columns or rest.any():
+        more = rest >> 7
+        cells = (rest & 0x7F | (more > 0).astype(np.uint32) << 7).astype(np.uint8)
+        columns.append((cells[:, np.newaxis], counts & (rest > 0) if columns else counts))  # zero takes one byte
+        rest = more
+    return columns
