@@ -213,7 +213,7 @@ class Histories(RuleBasedStateMachine):
             assert len(people) >= POLICY.minimum_reports or waited
             assert not any(kept_back(ledger)[self._index(sequence)] for sequence in fresh), "it is in quarantine"
         if ledger.paused:
-            assert version.by_key.items() <= before.by_key.items(), "something was added during a pause"
+            assert version.by_key.keys() <= before.by_key.keys(), "something was added during a pause"
         self._once_public |= {move.report for move in body.entering}
 
     def _judge_types(self, version: Version) -> None:
@@ -340,7 +340,7 @@ class Dp3tHistories(Histories):
         return chain(min(keys), oldest - newest + 1, newest, self.story.now)
 
     def secret_until(self, records: Records) -> NDArray[np.int64]:
-        return np.full(len(records), key_ends(records).max())
+        return np.full(len(records), key_ends(records).max(initial=0))
 
 
 TestDp3tHistories = Dp3tHistories.TestCase

@@ -221,8 +221,7 @@ def key_words(records: Records) -> NDArray[np.uint64]:
 
 def _first_words(records: Records) -> NDArray[np.uint64]:
     """The first of `key_words` of each row: enough to tell almost any two keys apart."""
-    offset = records.dtype.fields["key_data"][1] if records.dtype.fields else 0
-    rest = records.dtype.itemsize - offset - 8
-    first = np.dtype([("before", f"V{offset}"), ("word", ">u8"), ("rest", f"V{rest}")])
-    words: NDArray[np.uint64] = records.view(first)["word"].astype(np.uint64)
+    keys = records["key_data"]
+    halves = np.dtype([("first", ">u8"), ("rest", f"V{keys.itemsize - 8}")])
+    words: NDArray[np.uint64] = keys.view(halves)["first"].astype(np.uint64)
     return words
